@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* The kernel half, one translation unit: every program reads what its probe knows and calls one stage.
+ *
+ *   probe -> pair (pair.h) -> unwind (stack.h) -> account (site.h, live.h) -> maps (maps.h), read by user space
+ *
+ * The attach cookie (alloctrail/probe.h) says which function, argument shape and process a probe stands for, so one
+ * program serves every allocating function and one every releasing function, and one link a whole library. */
+#include "bpf/age.h"
+#include "bpf/lifecycle.h"
+#include "bpf/pair.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* Is this hit in the process the cookie's slot stands for? A probe's breakpoint can be shared by vfork children, and can
+ * outlive an exec. */
+static __always_inline int in_target(__u32 slot)
+{
+  struct at_slot *target = bpf_map_lookup_elem(&slots, &slot);
+
+  return target && target->tgid == (__u32)(bpf_get_current_pid_tgid() >> 32);
+}
+
+/* malloc, calloc, realloc and their kin: entry, return, or both as a session. */
+SEC("uprobe")
+int at_allocate(struct pt_regs *ctx)
+{
+  __u64 cookie = bpf_get_attach_cookie(ctx);
+  __u32 phase = AT_COOKIE_PHASE(cookie), slot = AT_COOKIE_SLOT(cookie);
+  int skip_return = 1;
+
+  if (!in_target(slot)) goto out;
+  if (phase == AT_PHASE_RETURN || (phase == AT_PHASE_BOTH && bpf_get_func_ip(ctx) != PT_REGS_IP(ctx))) {
+    leave_allocation(ctx, cookie, slot);
+    goto out;
+  }
+  count_hit(AT_COOKIE_PROBE(cookie));
+  skip_return = enter_allocation(ctx, cookie, slot) || phase != AT_PHASE_BOTH;
+out:
+  /* Outside sessions some kernels take a non-zero result as "remove this probe". */
+  return AT_COOKIE_FLAGS(cookie) & AT_PROBE_SESSION ? skip_return : 0;
+}
+
+/* free, operator delete and their kin: the entry is enough. */
+SEC("uprobe")
+int at_release(struct pt_regs *ctx)
+{
+  __u64 cookie = bpf_get_attach_cookie(ctx);
+  __u32 slot = AT_COOKIE_SLOT(cookie);
+
+  if (!in_target(slot)) return 0;
+  count_hit(AT_COOKIE_PROBE(cookie));
+  enter_release(ctx, cookie, slot);
+  return 0;
+}
+
+/* The loader's _dl_debug_state: libraries were mapped or unmapped. */
+SEC("uprobe")
+int at_loader(struct pt_regs *ctx)
+{
+  __u64 cookie = bpf_get_attach_cookie(ctx);
+  __u32 slot = AT_COOKIE_SLOT(cookie);
+
+  if (in_target(slot)) on_library_load(slot);
+  return 0;
+}
+
+SEC("raw_tp/sched_process_exec")
+int at_exec(void *ctx)
+{
+  on_exec();
+  return 0;
+}
+
+SEC("raw_tp/sched_process_exit")
+int at_exit(void *ctx)
+{
+  on_thread_exit();
+  return 0;
+}
+
+SEC("iter/bpf_map_elem")
+int at_age(struct bpf_iter__bpf_map_elem *ctx)
+{
+  const struct at_live *record = ctx->value;
+
+  if (record) add_if_older(record);
+  return 0;
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The live table: recording a block, taking it out, and the site counters that go with it. */
+#ifndef ALLOCTRAIL_BPF_LIVE_H
+#define ALLOCTRAIL_BPF_LIVE_H
+
+#include "bpf/site.h"
+
+#define EEXIST 17
+
+static __always_inline void credit_site(__u32 index, __u64 size_bytes)
+{
+  struct at_site *site = bpf_map_lookup_elem(&sites, &index);
+
+  if (!site) return;
+  at_add(&site->allocated_bytes, size_bytes);
+  at_add(&site->allocated_blocks, 1);
+}
+
+static __always_inline void debit_site(__u32 index, __u64 size_bytes)
+{
+  struct at_site *site = bpf_map_lookup_elem(&sites, &index);
+
+  if (!site) return;
+  at_add(&site->freed_bytes, size_bytes);
+  at_add(&site->freed_blocks, 1);
+}
+
+/* Takes the record out of the table into *record. Returns 0 if there was one and this CPU is the one that removed it. */
+static __always_inline long take_live(__u64 key, struct at_live *record)
+{
+  struct at_live *found = bpf_map_lookup_elem(&live, &key);
+
+  if (!found) return -1;
+  *record = *found; /* before the delete: the element can be reused by another CPU at once */
+  return bpf_map_delete_elem(&live, &key);
+}
+
+/* The address was handed out while we believe it live: its free was missed. */
+static __noinline long replace_live(__u32 slot, __u64 key, struct at_live *record)
+{
+  struct at_live old;
+
+  if (!record) return -1;
+  if (take_live(key, &old) == 0) {
+    debit_site(old.site, old.size_bytes);
+    count_sized(slot, missed_free, old.size_bytes);
+  }
+  return bpf_map_update_elem(&live, &key, record, BPF_ANY);
+}
+
+/* Records a block the program was just given. */
+static __always_inline void record_live(__u32 slot, __u64 address, __u64 size_bytes, __u32 site)
+{
+  __u64 key = AT_LIVE_KEY(slot, address);
+  struct at_live record = {
+      .size_bytes = size_bytes,
+      .site = site,
+      .birth_ms = bpf_ktime_get_ns() / 1000000,
+  };
+  long error;
+
+  if (address >> AT_LIVE_ADDRESS_BITS) {
+    count_sized(slot, lost_range, size_bytes);
+    return;
+  }
+  if (!site) {
+    count_sized(slot, lost_site_full, size_bytes);
+    return;
+  }
+  error = bpf_map_update_elem(&live, &key, &record, BPF_NOEXIST);
+  if (error == -EEXIST) error = replace_live(slot, key, &record);
+  if (error) {
+    count_sized(slot, lost_live_full, size_bytes);
+    return;
+  }
+  credit_site(site, size_bytes);
+  count_sized(slot, tracked, size_bytes);
+}
+
+#endif

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Every map: what its key means, why its size, what happens when it is full. Sizes written as 1 are set by user space
+ * before load, from the command line's limits. */
+#ifndef ALLOCTRAIL_BPF_MAPS_H
+#define ALLOCTRAIL_BPF_MAPS_H
+
+#include "alloctrail/config.h"
+#include "alloctrail/counters.h"
+#include "alloctrail/probe.h"
+#include "alloctrail/records.h"
+#include "bpf/kernel_types.h"
+
+/* Set in read-only data before load; the defaults load and verify alone. */
+const volatile struct at_config cfg = {
+    .max_sites = 2,
+    .max_stacks = 2,
+    .max_frames = AT_MAX_FRAMES,
+    .max_threads = 2,
+};
+
+/* Blocks handed out and not yet freed: AT_LIVE_KEY(slot, address) -> struct at_live. Grows with the live set up to
+ * --max-live; beyond it the block is counted as lost_live_full and its site is not credited. */
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __uint(max_entries, 1);
+  __type(key, __u64);
+  __type(value, struct at_live);
+} live SEC(".maps");
+
+/* (stack hash, thread, slot) -> index into sites. One lookup per traced allocation. Full: lost_site_full. */
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __uint(max_entries, 1);
+  __type(key, struct at_site_key);
+  __type(value, __u32);
+} site_ids SEC(".maps");
+
+/* Stack hash -> index into stacks. Looked at only when a site is new. Full: the site gets stack 0, counted stack_full. */
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __uint(max_entries, 1);
+  __type(key, struct at_stack_key);
+  __type(value, __u32);
+} stack_ids SEC(".maps");
+
+/* Aggregates by index, appended to and never moved, so that user space reads them without system calls. */
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct at_site);
+} sites SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct at_stack);
+} stacks SEC(".maps");
+
+/* Pool of return addresses; a stack names its first one and how many. Full: stack_full. */
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, __u64);
+} frames SEC(".maps");
+
+/* Threads that have allocated, by order of first sight; a reused thread id is a new thread. Full: thread_full. */
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct at_thread);
+} threads SEC(".maps");
+
+/* How far the arrays above are used. */
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct at_cursors);
+} cursors SEC(".maps");
+
+/* Slot -> which process it stands for. A probe's cookie names the slot, so no program searches for its target. */
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, AT_MAX_SLOTS);
+  __type(key, __u32);
+  __type(value, struct at_slot);
+} slots SEC(".maps");
+
+/* Process id -> slot, for the tracepoints, which have no cookie. */
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, AT_MAX_SLOTS);
+  __type(key, __u32);
+  __type(value, __u32);
+} targets SEC(".maps");
+
+/* Event counters of each slot; user space sums the CPUs. */
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, AT_MAX_SLOTS);
+  __type(key, __u32);
+  __type(value, struct at_counters);
+} counters SEC(".maps");
+
+/* Hits of each probe, by the index in its cookie. */
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, AT_MAX_PROBES);
+  __type(key, __u32);
+  __type(value, __u64);
+} probe_hits SEC(".maps");
+
+/* Notices to user space. 16 bytes each, so 8,192 fit; a dropped one is counted, and what it announced is in the maps. */
+struct {
+  __uint(type, BPF_MAP_TYPE_RINGBUF);
+  __uint(max_entries, 256 * 1024);
+} events SEC(".maps");
+
+#endif

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The unwind tables as maps, and a walk over them. One frame is unwound by unwind_step.h, which is pure logic; this gives
+ * it its memory. */
+#ifndef ALLOCTRAIL_BPF_UNWIND_H
+#define ALLOCTRAIL_BPF_UNWIND_H
+
+#include "alloctrail/unwind.h"
+#include "bpf/maps.h"
+
+/* Rows of all files in one pool of chunks, made as they are needed. */
+struct unwind_chunk {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __uint(max_entries, 1);
+  __uint(key_size, sizeof(__u32));
+  __uint(value_size, AT_UNWIND_CHUNK_ROWS * sizeof(struct at_unwind_row));
+};
+
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+  __uint(max_entries, AT_UNWIND_MAX_CHUNKS);
+  __uint(key_size, sizeof(__u32));
+  __array(values, struct unwind_chunk);
+} unwind_rows SEC(".maps");
+
+/* Where in the rows to search, for each 512 bytes of code of each file. Full: the files left have no rules. */
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __uint(max_entries, AT_UNWIND_MAX_BLOCKS);
+  __type(key, __u32);
+  __type(value, struct at_unwind_block);
+} unwind_blocks SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, AT_UNWIND_MAX_SIDES);
+  __type(key, __u32);
+  __type(value, struct at_unwind_side);
+} unwind_sides SEC(".maps");
+
+/* Slot -> what that process has mapped. A new state is a new inner map, so a running walk keeps the one it began with. */
+struct unwind_process_map {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, 1);
+  __uint(key_size, sizeof(__u32));
+  __uint(value_size, sizeof(struct at_unwind_process));
+};
+
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+  __uint(max_entries, AT_MAX_SLOTS);
+  __uint(key_size, sizeof(__u32));
+  __array(values, struct unwind_process_map);
+} unwind_processes SEC(".maps");
+
+/* The return address that a pending return probe has replaced at `slot`, or 0. Such probes are listed newest first, at
+ * ascending addresses. */
+static __noinline __u64 replaced_return_address(__u64 slot)
+{
+  struct uprobe_task *utask = bpf_get_current_task_btf()->utask;
+  struct return_instance *instance = utask ? utask->return_instances : NULL;
+
+  for (int i = 0; i < 64 && instance; i++) {
+    if (instance->stack == slot) return instance->orig_ret_vaddr;
+    if (instance->stack > slot) return 0;
+    instance = instance->next;
+  }
+  return 0;
+}
+
+static __always_inline const struct at_unwind_block *unwind_block(__u32 index)
+{
+  return bpf_map_lookup_elem(&unwind_blocks, &index);
+}
+
+static __always_inline const struct at_unwind_row *unwind_chunk_rows(__u32 index)
+{
+  __u32 zero = 0;
+  void *chunk = bpf_map_lookup_elem(&unwind_rows, &index);
+
+  return chunk ? bpf_map_lookup_elem(chunk, &zero) : NULL;
+}
+
+static __always_inline const struct at_unwind_side *unwind_side(__u32 index)
+{
+  return bpf_map_lookup_elem(&unwind_sides, &index);
+}
+
+static __always_inline const struct at_unwind_process *unwind_process(__u32 slot)
+{
+  __u32 zero = 0;
+  void *process = bpf_map_lookup_elem(&unwind_processes, &slot);
+
+  return process ? bpf_map_lookup_elem(process, &zero) : NULL;
+}
+
+#define AT_UNWIND_GLOBAL __noinline
+#define AT_UNWIND_COPY(to, bytes, from) bpf_probe_read_user((to), (bytes), (const void *)(from))
+#define AT_UNWIND_BLOCK(index) unwind_block(index)
+#define AT_UNWIND_CHUNK(index) unwind_chunk_rows(index)
+#define AT_UNWIND_SIDE_RULE(index) unwind_side(index)
+#define AT_UNWIND_REPAIR(slot) replaced_return_address(slot)
+#include "bpf/unwind_step.h"
+
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct at_unwind_cache);
+} unwind_caches SEC(".maps");
+
+/* What a walk found; the frames themselves are in its scratch memory, innermost first. */
+struct walked_stack {
+  struct at_stack_key hash;
+  __u32 frame_count;
+  __u32 status; /* enum at_stack_status */
+};
+
+/* Walks the stack of a function that has just been entered; `sp` is where its return address lies. */
+static __noinline int walk_tables(struct pt_regs *ctx, __u64 sp, const struct at_unwind_process *process,
+                                  struct at_unwind_scratch *scratch, struct walked_stack *walked)
+{
+  struct at_unwind_state state;
+  struct at_unwind_cache *cache;
+  __u32 zero = 0;
+
+  cache = bpf_map_lookup_elem(&unwind_caches, &zero);
+  if (!cache || !process || !scratch || !walked) return -1;
+  at_unwind_start(&state, PT_REGS_IP(ctx), sp, PT_REGS_FP(ctx), AT_UNWIND_ENTRY, walked->hash);
+  for (int i = 0; i < AT_MAX_FRAMES; i++)
+    if (at_unwind_step(&state, scratch, process, cache)) break;
+  walked->hash = state.hash;
+  walked->frame_count = state.frame_count;
+  walked->status = state.status;
+  return 0;
+}
+
+#endif

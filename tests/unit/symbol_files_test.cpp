@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+// The parts behind the symbolizer: overlapping ranges, files that lie, limits.
+#include <elf.h>
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <fstream>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "user/symbols/debug_info.h"
+#include "user/symbols/file_symbols.h"
+#include "user/symbols/range_map.h"
+
+namespace alloctrail {
+namespace {
+
+std::string fixture_path(const std::string& name) { return SYMBOLS_FIXTURE_DIR "/lib" + name + ".so"; }
+
+std::vector<char> read_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+UniqueFd memory_file(const std::vector<char>& bytes) {
+  UniqueFd fd(::memfd_create("symbols_test", MFD_CLOEXEC));
+  EXPECT_EQ(::write(fd.get(), bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
+  return fd;
+}
+
+/// File offsets of the code: what a target's addresses can become.
+std::vector<uint64_t> code_offsets(const std::vector<char>& image, uint64_t step) {
+  const auto* header = reinterpret_cast<const Elf64_Ehdr*>(image.data());
+  const auto* segments = reinterpret_cast<const Elf64_Phdr*>(image.data() + header->e_phoff);
+  std::vector<uint64_t> offsets;
+  for (int i = 0; i < header->e_phnum; ++i) {
+    if (segments[i].p_type != PT_LOAD || (segments[i].p_flags & PF_X) == 0) continue;
+    for (uint64_t at = 0; at < segments[i].p_filesz; at += step) offsets.push_back(segments[i].p_offset + at);
+  }
+  return offsets;
+}
+
+// ---- RangeMap -----------------------------------------------------------------------------------------------------
+
+TEST(RangeMap, EndIsNotPartOfTheRange) {
+  const RangeMap map({{10, 20, 0, 1}, {20, 30, 0, 2}});
+  EXPECT_EQ(map.find(9), std::nullopt);
+  EXPECT_EQ(map.find(10), 1U);
+  EXPECT_EQ(map.find(19), 1U);
+  EXPECT_EQ(map.find(20), 2U);
+  EXPECT_EQ(map.find(30), std::nullopt);
+}
+
+TEST(RangeMap, InnerRangeWithHigherRankInterruptsTheOuterOne) {
+  const RangeMap map({{0, 100, 0, 1}, {40, 60, 40, 2}, {50, 55, 50, 3}});
+  EXPECT_EQ(map.find(39), 1U);
+  EXPECT_EQ(map.find(40), 2U);
+  EXPECT_EQ(map.find(50), 3U);
+  EXPECT_EQ(map.find(55), 2U);
+  EXPECT_EQ(map.find(60), 1U);
+  EXPECT_EQ(map.find(99), 1U);
+  EXPECT_EQ(map.find(100), std::nullopt);
+}
+
+TEST(RangeMap, EmptyAndReversedRangesAreNothing) {
+  const RangeMap map({{10, 10, 0, 1}, {30, 20, 0, 2}});
+  EXPECT_TRUE(map.empty());
+  EXPECT_EQ(map.find(10), std::nullopt);
+}
+
+TEST(RangeMap, AgreesWithASearchThroughAllRanges) {
+  std::mt19937 random(7);
+  for (int round = 0; round < 300; ++round) {
+    std::vector<Range> ranges(random() % 20);
+    for (size_t i = 0; i < ranges.size(); ++i) {
+      const uint64_t start = random() % 64;
+      ranges[i] = {start, start + random() % 32, random() % 8 * 100 + i, i};
+    }
+    const RangeMap map(ranges);
+    EXPECT_LE(map.size(), 2 * ranges.size());
+    for (uint64_t at = 0; at < 100; ++at) {
+      const Range* best = nullptr;
+      for (const Range& range : ranges) {
+        if (at >= range.start && at < range.end && (best == nullptr || range.rank > best->rank)) best = &range;
+      }
+      ASSERT_EQ(map.find(at), best != nullptr ? std::optional(best->value) : std::nullopt);
+    }
+  }
+}
+
+// ---- limits -------------------------------------------------------------------------------------------------------
+
+TEST(DebugInfo, WithoutTimeLeftNothingIsFound) {
+  const std::vector<char> image = read_file(fixture_path("symbols_dwarf5"));
+  const auto count_found = [&](std::chrono::nanoseconds limit) {
+    DebugInfo info({memory_file(image), ElfAccess::Read, {}}, CodeSegments({{0, 0, image.size()}}), limit);
+    size_t found = 0;
+    for (const uint64_t offset : code_offsets(image, 16)) found += info.find(offset).empty() ? 0 : 1;
+    return found;
+  };
+  EXPECT_GT(count_found(std::chrono::seconds(60)), 0U);
+  EXPECT_EQ(count_found(std::chrono::nanoseconds(0)), 0U);
+}
+
+TEST(DebugInfo, ClosedAndOpenedAgainItFindsTheSame) {
+  const std::vector<char> image = read_file(fixture_path("symbols_dwarf5"));
+  DebugInfo info({memory_file(image), ElfAccess::Read, {}}, CodeSegments({{0, 0, image.size()}}),
+                 std::chrono::seconds(60));
+  size_t lines = 0;
+  for (const uint64_t offset : code_offsets(image, 16)) {
+    const std::vector<SourceFrame> before = info.find(offset);
+    info.close();
+    EXPECT_FALSE(info.is_open());
+    EXPECT_EQ(info.bytes(), 0U);
+    const std::vector<SourceFrame> after = info.find(offset);
+    ASSERT_EQ(before.size(), after.size());
+    for (size_t i = 0; i < before.size(); ++i) {
+      EXPECT_EQ(before[i].linkage_name, after[i].linkage_name);
+      EXPECT_EQ(before[i].line, after[i].line);
+      lines += before[i].line;
+    }
+  }
+  EXPECT_GT(lines, 0U);
+}
+
+TEST(FileSymbols, ChangeOfTheFileIsNoticed) {
+  const UniqueFd fd = memory_file(read_file(fixture_path("symbols_bare")));
+  const FileSymbols symbols(UniqueFd(::dup(fd.get())), "");
+  EXPECT_TRUE(symbols.is_elf());
+  EXPECT_FALSE(symbols.has_changed());
+  ASSERT_EQ(::ftruncate(fd.get(), 100), 0);
+  EXPECT_TRUE(symbols.has_changed());
+}
+
+TEST(FileSymbols, DebugLinkToAFifoDoesNotBlock) {
+  const std::string folder = testing::TempDir() + "symbol_files_" + std::to_string(::getpid()) + "/";
+  ASSERT_EQ(::mkdir(folder.c_str(), 0700), 0);
+  const std::string fifo = folder + "libsymbols_split_by_checksum.so.debug";
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  const std::vector<char> image = read_file(fixture_path("symbols_split_by_checksum"));
+  FileSymbols symbols(memory_file(image), folder + "lib.so");
+  for (const uint64_t offset : code_offsets(image, 16)) EXPECT_EQ(symbols.frames_at(offset).front().line, 0U);
+  ::unlink(fifo.c_str());
+  ::rmdir(folder.c_str());
+}
+
+TEST(FileSymbols, DebugFileThatBelongsToAnotherBuildIsNotTaken) {
+  const std::string folder = testing::TempDir() + "symbol_files_" + std::to_string(::getpid()) + "/";
+  ASSERT_EQ(::mkdir(folder.c_str(), 0700), 0);
+  for (const std::string name : {"symbols_split", "symbols_split_by_checksum"}) {
+    std::vector<char> debug = read_file(fixture_path(name) + ".debug");
+    ASSERT_FALSE(debug.empty());
+    // A build-id or, without one, any byte.
+    const std::string note("GNU\0", 4);
+    const auto at = std::search(debug.begin(), debug.end(), note.begin(), note.end());
+    if (name == "symbols_split") {
+      ASSERT_NE(at, debug.end());
+      at[4] ^= 1;
+    } else {
+      debug.back() ^= 1;
+    }
+    const std::string path = folder + "lib" + name + ".so.debug";
+    std::ofstream(path, std::ios::binary).write(debug.data(), static_cast<std::streamsize>(debug.size()));
+    const std::vector<char> image = read_file(fixture_path(name));
+    FileSymbols symbols(memory_file(image), folder + "lib.so");
+    for (const uint64_t offset : code_offsets(image, 16)) EXPECT_EQ(symbols.frames_at(offset).front().line, 0U);
+    ::unlink(path.c_str());
+  }
+  ::rmdir(folder.c_str());
+}
+
+// ---- broken files -------------------------------------------------------------------------------------------------
+
+size_t resolve_all(const std::vector<char>& image, const std::vector<uint64_t>& offsets) {
+  FileSymbols symbols(memory_file(image), "");
+  size_t named = 0;
+  for (const uint64_t offset : offsets) {
+    const std::vector<Frame>& frames = symbols.frames_at(offset);
+    EXPECT_GE(frames.size(), 1U);
+    EXPECT_LE(frames.size(), 65U);
+    named += frames.front().function.empty() ? 0 : 1;
+  }
+  return named;
+}
+
+class BrokenElf : public testing::TestWithParam<const char*> {};
+
+TEST_P(BrokenElf, FlippedBytesNeverCrashOrHang) {
+  const std::vector<char> image = read_file(fixture_path(GetParam()));
+  const std::vector<uint64_t> offsets = code_offsets(image, 24);
+  std::mt19937 random(42);
+  size_t named = 0;
+  for (int i = 0; i < 1500; ++i) {
+    std::vector<char> broken = image;
+    const int flips = 1 << random() % 6;
+    for (int flip = 0; flip < flips; ++flip) broken[random() % broken.size()] = static_cast<char>(random());
+    // The tables at the end decide what everything else means; every third file has them broken, too.
+    if (i % 3 == 0) broken[broken.size() - 1 - random() % 2600] = static_cast<char>(random());
+    named += resolve_all(broken, offsets);
+  }
+  EXPECT_GT(named, 0U);
+}
+
+TEST_P(BrokenElf, TruncatedFilesNeverCrash) {
+  const std::vector<char> image = read_file(fixture_path(GetParam()));
+  const std::vector<uint64_t> offsets = code_offsets(image, 64);
+  ASSERT_GT(resolve_all(image, offsets), 0U);
+  for (size_t length = 0; length < image.size(); length += 61) {
+    resolve_all({image.begin(), image.begin() + static_cast<ptrdiff_t>(length)}, offsets);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, BrokenElf,
+                         testing::Values("symbols_dwarf5", "symbols_dwarf4", "symbols_packed", "symbols_bare"),
+                         [](const auto& info) { return std::string(info.param); });
+
+}  // namespace
+}  // namespace alloctrail

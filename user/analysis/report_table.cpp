@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "user/analysis/report_table.h"
+
+#include <algorithm>
+#include <map>
+#include <string_view>
+#include <tuple>
+#include <unordered_map>
+#include <utility>
+
+#include "user/analysis/allocator_frames.h"
+
+namespace alloctrail {
+namespace {
+
+// Stack contents to small numbers, the same for every snapshot fed to it: stack indices differ between snapshots.
+class StackNumbers {
+ public:
+  // For each stack of the snapshot its number.
+  std::vector<uint32_t> number(const Snapshot& snapshot) {
+    std::vector<uint32_t> numbers;
+    numbers.reserve(snapshot.stacks.size());
+    for (const Stack& stack : snapshot.stacks) {
+      const auto next = static_cast<uint32_t>(numbers_.size());
+      numbers.push_back(numbers_.try_emplace(key(stack), next).first->second);
+    }
+    return numbers;
+  }
+
+ private:
+  static std::string key(const Stack& stack) {
+    std::string bytes(1, static_cast<char>(stack.status));
+    for (const Frame& frame : stack.frames) {
+      const auto address = raw(frame.address);
+      bytes.append(reinterpret_cast<const char*>(&address), sizeof(address));
+    }
+    return bytes;
+  }
+
+  std::unordered_map<std::string, uint32_t> numbers_;
+};
+
+// A thread across snapshots: thread ids are used again, so the how-manieth thread with that id counts too.
+using ThreadKey = std::pair<Tid, uint32_t>;
+
+std::vector<ThreadKey> thread_keys(const Snapshot& snapshot) {
+  std::map<Tid, uint32_t> seen;
+  std::vector<ThreadKey> keys;
+  keys.reserve(snapshot.threads.size());
+  for (const Thread& thread : snapshot.threads) keys.emplace_back(thread.tid, seen[thread.tid]++);
+  return keys;
+}
+
+Usage& operator+=(Usage& sum, const Usage& part) {
+  sum.allocated += part.allocated;
+  sum.freed += part.freed;
+  sum.older += part.older;
+  return sum;
+}
+
+template <class Part>
+Usage usage_of(const Part& part) {
+  return {part.allocated, part.freed, part.older};
+}
+
+bool is_wanted(const Thread& thread, const ReportQuery& query) { return !query.only_tid || thread.tid == *query.only_tid; }
+
+// What the report before knew, by keys that hold across snapshots.
+struct Before {
+  using SiteKey = std::pair<ThreadKey, uint32_t>;
+  Usage total;
+  std::map<ThreadKey, Usage> threads;
+  std::map<uint32_t, Usage> stacks;  // of the wanted threads
+  std::map<SiteKey, Usage> sites;
+};
+
+Before summarize(const Snapshot& snapshot, const ReportQuery& query, StackNumbers& numbers) {
+  Before before;
+  const std::vector<ThreadKey> keys = thread_keys(snapshot);
+  const std::vector<uint32_t> stacks = numbers.number(snapshot);
+  for (size_t i = 0; i < keys.size(); ++i) before.threads[keys[i]] = usage_of(snapshot.threads[i]);
+  for (const Site& site : snapshot.sites) {
+    const Usage usage = usage_of(site);
+    before.total += usage;
+    if (is_wanted(snapshot.threads[site.thread], query)) before.stacks[stacks[site.stack]] += usage;
+    before.sites[{keys[site.thread], stacks[site.stack]}] += usage;
+  }
+  return before;
+}
+
+double per_second(uint64_t now, uint64_t before, double seconds) {
+  return seconds > 0 && now > before ? static_cast<double>(now - before) / seconds : 0;
+}
+
+Rate rate(Amount now, Amount before, double seconds) {
+  return {per_second(now.bytes, before.bytes, seconds), per_second(now.blocks, before.blocks, seconds)};
+}
+
+Change change(Amount now, Amount before) {
+  return {static_cast<int64_t>(now.bytes - before.bytes), static_cast<int64_t>(now.blocks - before.blocks)};
+}
+
+template <class Map, class Key>
+Usage find_or_nothing(const Map& map, const Key& key) {
+  const auto found = map.find(key);
+  return found == map.end() ? Usage{} : found->second;
+}
+
+class ViewBuilder {
+ public:
+  ViewBuilder(const Snapshot& now, const Snapshot* previous, const ReportQuery& query) : now_(now), query_(query) {
+    const bool usable = previous != nullptr && previous->process.pid == now.process.pid && previous->elapsed <= now.elapsed;
+    view_.has_previous = usable;
+    view_.ranking = now.older_than ? Ranking::Older : Ranking::Outstanding;
+    view_.only_tid = query.only_tid;
+    view_.frames = query.frames;
+    if (usable) before_ = summarize(*previous, query, numbers_);
+    const auto since = usable ? now.elapsed - previous->elapsed : now.elapsed;
+    seconds_ = std::chrono::duration<double>(since).count();
+    stack_numbers_ = numbers_.number(now);
+    thread_keys_ = thread_keys(now);
+  }
+
+  ReportView build() {
+    check_indices();
+    view_.accounting = accounting(now_);
+    add_totals();
+    add_threads();
+    add_sites();
+    add_stacks();
+    return std::move(view_);
+  }
+
+ private:
+  void check_indices() const {
+    for (const Site& site : now_.sites) {
+      ALLOCTRAIL_CHECK(site.thread < now_.threads.size() && site.stack < now_.stacks.size());
+    }
+  }
+
+  Figures figures(const Usage& usage, const Usage& before) const {
+    Figures result;
+    result.usage = usage;
+    if (view_.has_previous) result.change = change(usage.outstanding(), before.outstanding());
+    result.allocation = rate(usage.allocated, before.allocated, seconds_);
+    result.release = rate(usage.freed, before.freed, seconds_);
+    if (total_ranked_ > 0) {
+      result.share = static_cast<double>(view_.ranked(usage).bytes) / static_cast<double>(total_ranked_);
+    }
+    return result;
+  }
+
+  bool wanted(uint32_t thread) const { return is_wanted(now_.threads[thread], query_); }
+
+  uint32_t first_frame(uint32_t stack) const {
+    if (query_.frames == FrameChoice::All) return 0;
+    return static_cast<uint32_t>(allocator_frame_count(now_.stacks[stack]));
+  }
+
+  void add_totals() {
+    Usage total;
+    for (const Site& site : now_.sites) total += usage_of(site);
+    total_ranked_ = view_.ranked(total).bytes;
+    view_.totals = figures(total, before_.total);
+  }
+
+  void add_threads() {
+    for (uint32_t i = 0; i < now_.threads.size(); ++i) {
+      if (!wanted(i)) continue;
+      const Usage before = find_or_nothing(before_.threads, thread_keys_[i]);
+      view_.threads.rows.push_back({i, figures(usage_of(now_.threads[i]), before)});
+    }
+    finish(view_.threads, [this](const ThreadRow& row) { return std::tuple(raw(now_.threads[row.thread].tid), row.thread); });
+  }
+
+  void add_sites() {
+    for (const Site& site : now_.sites) {
+      if (!wanted(site.thread)) continue;
+      const Before::SiteKey key{thread_keys_[site.thread], stack_numbers_[site.stack]};
+      const Figures row = figures(usage_of(site), find_or_nothing(before_.sites, key));
+      view_.sites.rows.push_back({site.thread, site.stack, first_frame(site.stack), row});
+    }
+    finish(view_.sites, [this](const SiteRow& row) {
+      return std::tuple(raw(now_.threads[row.thread].tid), row.thread, row.stack);
+    });
+  }
+
+  struct Merged {
+    uint32_t stack = 0;  // the first of the equal ones
+    Usage usage;
+    std::map<uint32_t, Amount> holders;  // ranked amounts by thread
+  };
+
+  void add_stacks() {
+    std::unordered_map<uint32_t, Merged> merged;
+    for (const Site& site : now_.sites) {
+      if (!wanted(site.thread)) continue;
+      const uint32_t number = stack_numbers_[site.stack];
+      Merged& one = merged.try_emplace(number, Merged{site.stack, {}, {}}).first->second;
+      const Usage usage = usage_of(site);
+      one.stack = std::min(one.stack, site.stack);
+      one.usage += usage;
+      const Amount held = view_.ranked(usage);
+      if (held.blocks > 0) one.holders[site.thread] += held;
+    }
+    for (const auto& [number, one] : merged) {
+      if (!one.holders.empty()) view_.stacks.rows.push_back(stack_row(number, one));
+    }
+    finish(view_.stacks, [](const StackRow& row) { return row.stack; });
+  }
+
+  StackRow stack_row(uint32_t number, const Merged& one) const {
+    StackRow row;
+    row.stack = one.stack;
+    row.first_frame = first_frame(one.stack);
+    row.holders = static_cast<uint32_t>(one.holders.size());
+    row.top_holder = std::max_element(one.holders.begin(), one.holders.end(), [this](const auto& a, const auto& b) {
+                       return rank_of(a.second, now_.threads[a.first].tid) > rank_of(b.second, now_.threads[b.first].tid);
+                     })->first;
+    row.figures = figures(one.usage, find_or_nothing(before_.stacks, number));
+    return row;
+  }
+
+  // Sorts as "largest first, then smallest id first".
+  template <class Id>
+  static auto rank_of(Amount amount, Id id) {
+    return std::tuple(~amount.bytes, ~amount.blocks, id);
+  }
+
+  template <class Row, class TieBreak>
+  void finish(Table<Row>& table, TieBreak tie_break) {
+    std::sort(table.rows.begin(), table.rows.end(), [&](const Row& a, const Row& b) {
+      return rank_of(view_.ranked(a.figures.usage), tie_break(a)) < rank_of(view_.ranked(b.figures.usage), tie_break(b));
+    });
+    const size_t keep = std::min(query_.top.value_or(table.rows.size()), table.rows.size());
+    table.left_out_rows = table.rows.size() - keep;
+    for (size_t i = keep; i < table.rows.size(); ++i) table.left_out += view_.ranked(table.rows[i].figures.usage);
+    table.rows.resize(keep);
+  }
+
+  const Snapshot& now_;
+  const ReportQuery& query_;
+  ReportView view_;
+  StackNumbers numbers_;
+  Before before_;
+  std::vector<uint32_t> stack_numbers_;
+  std::vector<ThreadKey> thread_keys_;
+  double seconds_ = 0;
+  uint64_t total_ranked_ = 0;
+};
+
+}  // namespace
+
+ReportView report_view(const Snapshot& now, const Snapshot* previous, const ReportQuery& query) {
+  return ViewBuilder(now, previous, query).build();
+}
+
+}  // namespace alloctrail

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+// `alloctrail doctor`: what this kernel and this target allow. Looks, and attaches to nothing but itself.
+#pragma once
+
+#include "user/options.h"
+#include "user/result.h"
+
+namespace alloctrail {
+
+[[nodiscard]] Result<ExitCode> run_doctor(const DoctorOptions& options);
+
+}  // namespace alloctrail

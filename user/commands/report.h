@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+// `alloctrail report`: attaches, prints a report every interval and a final one, detaches.
+#pragma once
+
+#include "user/options.h"
+#include "user/result.h"
+
+namespace alloctrail {
+
+[[nodiscard]] Result<ExitCode> run_report(const ReportOptions& options);
+
+}  // namespace alloctrail

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "user/commands/reporter.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <utility>
+
+#include "user/output/terminal.h"
+
+namespace alloctrail {
+namespace {
+
+bool goes_to_stdout(const ReportOptions& options) { return !options.output || *options.output == "-"; }
+
+}  // namespace
+
+Reporter::Reporter(const ReportOptions& options, std::unique_ptr<Sink> sink)
+    : format_(options.format), sink_(std::move(sink)) {
+  query_.top = options.rows();
+  query_.only_tid = options.tid;
+  query_.frames = options.full_stacks || format_ != OutputFormat::Text ? FrameChoice::All : FrameChoice::Callers;
+  style_.text = text_style(goes_to_stdout(options) ? STDOUT_FILENO : -1, options.color);
+  style_.bytes = options.exact_bytes ? ByteFigures::Exact : ByteFigures::Scaled;
+}
+
+Result<Reporter> Reporter::open(const ReportOptions& options) {
+  const Delivery delivery = options.format == OutputFormat::JsonLines ? Delivery::Stream : Delivery::Whole;
+  auto sink = open_sink(options.output, delivery);
+  if (!sink) return std::move(sink).error();
+  return Reporter(options, *std::move(sink));
+}
+
+std::string Reporter::render(const Snapshot& snapshot) {
+  const auto previous = previous_.find(snapshot.process.pid);
+  const ReportView view = report_view(snapshot, previous == previous_.end() ? nullptr : &previous->second, query_);
+  switch (format_) {
+    case OutputFormat::Json: return document_.add(report_json(snapshot, view));
+    case OutputFormat::JsonLines: return report_json(snapshot, view) + "\n";
+    case OutputFormat::Text: break;
+  }
+  return (std::exchange(first_, false) ? "" : "\n") + report_text(snapshot, view, style_);
+}
+
+Status Reporter::print(std::vector<Snapshot> snapshots) {
+  for (Snapshot& snapshot : snapshots) {
+    if (auto written = sink_->write(render(snapshot)); !written) return written;
+    const Tgid pid = snapshot.process.pid;
+    if (snapshot.end == EndReason::None)
+      previous_.insert_or_assign(pid, std::move(snapshot));
+    else
+      previous_.erase(pid);
+  }
+  return ok();
+}
+
+Status Reporter::finish() {
+  if (format_ == OutputFormat::Json)
+    if (auto written = sink_->write(document_.finish()); !written) return written;
+  return sink_->finish();
+}
+
+}  // namespace alloctrail

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// Writes the reports of one run: Snapshot -> rows -> text or JSON -> sink. Remembers the last Snapshot of each process,
+// which changes and rates refer to.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "user/analysis/report_table.h"
+#include "user/model/snapshot.h"
+#include "user/options.h"
+#include "user/output/output_file.h"
+#include "user/output/report_json.h"
+#include "user/output/report_text.h"
+#include "user/result.h"
+
+namespace alloctrail {
+
+class Reporter {
+ public:
+  static Result<Reporter> open(const ReportOptions& options);
+
+  /// Prints one report for each Snapshot.
+  [[nodiscard]] Status print(std::vector<Snapshot> snapshots);
+  /// Completes the output.
+  [[nodiscard]] Status finish();
+
+ private:
+  Reporter(const ReportOptions& options, std::unique_ptr<Sink> sink);
+  [[nodiscard]] std::string render(const Snapshot& snapshot);
+
+  OutputFormat format_;
+  ReportQuery query_;
+  ReportStyle style_;
+  std::unique_ptr<Sink> sink_;
+  JsonDocument document_;
+  bool first_ = true;
+  std::map<Tgid, Snapshot> previous_;
+};
+
+}  // namespace alloctrail

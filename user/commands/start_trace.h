@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+// From the command line's choice of processes to a running trace; the same for every live command.
+#pragma once
+
+#include <memory>
+
+#include "user/options.h"
+#include "user/result.h"
+#include "user/trace/trace.h"
+
+namespace alloctrail {
+
+[[nodiscard]] Result<std::unique_ptr<Trace>> start_trace(const ReportOptions& options);
+
+}  // namespace alloctrail

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "user/kernel/bpf_object.h"
+
+#include <fmt/core.h>
+#include <sys/random.h>
+
+#include <cerrno>
+#include <cstdarg>
+#include <cstring>
+
+namespace alloctrail {
+namespace {
+
+constexpr uint32_t kFramesPerStack = 24;  // average depth the frame pool is sized for
+
+/// libbpf's last complaint, shown with the error it led to.
+std::string& last_libbpf_message() {
+  static std::string message;
+  return message;
+}
+
+int keep_libbpf_message(libbpf_print_level level, const char* format, va_list arguments) {
+  if (level != LIBBPF_WARN) return 0;
+  char line[512];
+  vsnprintf(line, sizeof(line), format, arguments);
+  std::string text = line;
+  while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
+  if (last_libbpf_message().empty()) last_libbpf_message() = std::move(text);
+  return 0;
+}
+
+Error load_error(int error, const char* what) {
+  const bool rights = error == EPERM || error == EACCES;
+  std::string message = fmt::format("{}: {}", what, std::strerror(error));
+  if (!rights && !last_libbpf_message().empty()) message += fmt::format(" ({})", last_libbpf_message());
+  return Error{.kind = rights || error == EOPNOTSUPP || error == EINVAL ? ErrorKind::NotSupported : ErrorKind::Failed,
+               .message = std::move(message),
+               .hint = rights ? "run as root (sudo), or with CAP_BPF and CAP_PERFMON"
+                              : "see what this kernel allows with: alloctrail doctor",
+               .os_error = error};
+}
+
+void set_config(at_config& config, const TracerOptions& options) {
+  uint64_t seed[2] = {1, 2};
+  if (getrandom(seed, sizeof(seed), 0) != sizeof(seed)) seed[0] = static_cast<uint64_t>(time(nullptr));
+  config.hash_seed_low = seed[0];
+  config.hash_seed_high = seed[1];
+  config.min_size_bytes = options.min_size_bytes;
+  config.max_sites = options.max_sites + 1;
+  config.max_stacks = options.max_stacks + 1;
+  config.max_frames = options.max_stacks * kFramesPerStack + AT_MAX_FRAMES;
+  config.max_threads = options.max_threads + 1;
+}
+
+void set_sizes(alloctrail_bpf& skeleton, const TracerOptions& options, const at_config& config) {
+  bpf_map__set_max_entries(skeleton.maps.live, options.max_live_blocks);
+  bpf_map__set_max_entries(skeleton.maps.site_ids, options.max_sites);
+  bpf_map__set_max_entries(skeleton.maps.stack_ids, options.max_stacks);
+  bpf_map__set_max_entries(skeleton.maps.sites, config.max_sites);
+  bpf_map__set_max_entries(skeleton.maps.stacks, config.max_stacks);
+  bpf_map__set_max_entries(skeleton.maps.frames, config.max_frames);
+  bpf_map__set_max_entries(skeleton.maps.threads, config.max_threads);
+}
+
+void set_attach_types(alloctrail_bpf& skeleton, ProbeKind kind) {
+  const ProbeKind plain = kind == ProbeKind::Perf ? ProbeKind::Perf : ProbeKind::Multi;
+  bpf_program__set_expected_attach_type(skeleton.progs.at_allocate,
+                                        static_cast<bpf_attach_type>(expected_attach_type(kind)));
+  for (bpf_program* program : {skeleton.progs.at_release, skeleton.progs.at_loader})
+    bpf_program__set_expected_attach_type(program, static_cast<bpf_attach_type>(expected_attach_type(plain)));
+}
+
+/// Index 0 of each table is reserved: start handing out at 1.
+void reserve_first_elements(BpfObject& object) {
+  volatile at_cursors& cursors = object.cursors[0];
+  cursors.sites = 1;
+  cursors.stacks = 1;
+  cursors.frames = 1;
+  cursors.threads = 1;
+  object.stacks[AT_STACK_NONE].status = AT_STACK_table_full;
+}
+
+template <class T>
+Status map_array(ArrayView<T>& view, bpf_map* map) {
+  auto mapped = ArrayView<T>::map(bpf_map__fd(map), bpf_map__max_entries(map), bpf_map__name(map));
+  if (!mapped) return std::move(mapped).error();
+  view = *std::move(mapped);
+  return ok();
+}
+
+Status map_arrays(BpfObject& object) {
+  auto& maps = object.skeleton->maps;
+  if (auto s = map_array(object.sites, maps.sites); !s) return s;
+  if (auto s = map_array(object.stacks, maps.stacks); !s) return s;
+  if (auto s = map_array(object.frames, maps.frames); !s) return s;
+  if (auto s = map_array(object.threads, maps.threads); !s) return s;
+  return map_array(object.cursors, maps.cursors);
+}
+
+}  // namespace
+
+Result<BpfObject> load_bpf_object(const TracerOptions& options) {
+  libbpf_set_print(keep_libbpf_message);
+  last_libbpf_message().clear();
+  BpfObject object;
+  object.skeleton.reset(alloctrail_bpf::open(nullptr));
+  if (!object.skeleton) return load_error(errno, "opening the BPF object");
+  at_config& config = object.skeleton->rodata->cfg;
+  set_config(config, options);
+  set_sizes(*object.skeleton, options, config);
+  set_attach_types(*object.skeleton, options.probe_kind);
+  if (const int error = alloctrail_bpf::load(object.skeleton.get()))
+    return load_error(-error, "loading the BPF programs");
+  if (auto mapped = map_arrays(object); !mapped) return std::move(mapped).error();
+  reserve_first_elements(object);
+  return object;
+}
+
+}  // namespace alloctrail

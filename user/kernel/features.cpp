@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "user/kernel/features.h"
+
+#include <fmt/core.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+namespace alloctrail {
+namespace {
+
+FeatureCheck check_btf() {
+  const bool readable = access("/sys/kernel/btf/vmlinux", R_OK) == 0;
+  return {.name = "kernel type information (BTF)",
+          .available = readable,
+          .detail = readable ? "/sys/kernel/btf/vmlinux" : "/sys/kernel/btf/vmlinux cannot be read: CONFIG_DEBUG_INFO_BTF=y is needed"};
+}
+
+FeatureCheck check_probe_kind(ProbeKind kind) {
+  const Status tried = try_probe_kind(kind);
+  return {.name = fmt::format("{} probes", name_of(kind)),
+          .available = static_cast<bool>(tried),
+          .detail = tried ? "attached to a function of our own" : tried.error().message};
+}
+
+}  // namespace
+
+KernelFeatures examine_kernel() {
+  KernelFeatures result;
+  utsname name{};
+  if (uname(&name) == 0) result.release = fmt::format("{} {}", name.release, name.machine);
+  result.checks.push_back(check_btf());
+  for (const ProbeKind kind : {ProbeKind::Session, ProbeKind::Multi, ProbeKind::Perf})
+    result.checks.push_back(check_probe_kind(kind));
+
+  const auto best = best_probe_kind();
+  auto tracer = best ? Tracer::load({.probe_kind = *best}) : Result<std::unique_ptr<Tracer>>(best.error());
+  result.checks.push_back({.name = "programs and maps",
+                           .available = static_cast<bool>(tracer),
+                           .detail = tracer ? "loaded and verified" : tracer.error().message});
+  if (tracer) result.maps = (*tracer)->map_memory();
+  return result;
+}
+
+}  // namespace alloctrail

@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "user/kernel/tracer.h"
+
+#include <bpf/bpf.h>
+#include <fmt/core.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <map>
+
+#include "user/kernel/bpf_object.h"
+#include "user/kernel/site_index.h"
+
+namespace alloctrail {
+
+/// What one file's probes become: points to attach, by program and side.
+struct Tracer::PointLists {
+  std::vector<ProbePoint> releases;
+  std::vector<ProbePoint> allocation_entries;
+  std::vector<ProbePoint> allocation_returns;
+
+  void add(const PlannedProbe& probe, uint32_t index, Slot slot, ProbeKind kind);
+};
+
+namespace {
+
+uint64_t cookie_of(const PlannedProbe& probe, uint32_t index, Slot slot, ProbeKind kind, at_phase phase) {
+  const uint32_t flags = probe.flags | (kind == ProbeKind::Session ? AT_PROBE_SESSION : 0u);
+  return AT_COOKIE(index, raw(slot), probe.shape, phase, flags, probe.pushed_bytes);
+}
+
+void move_into(std::vector<UniqueFd>& to, std::vector<UniqueFd>&& from) {
+  for (UniqueFd& fd : from) to.push_back(std::move(fd));
+}
+
+/// Sums a per-CPU element of 64-bit fields over all CPUs.
+template <class T>
+T sum_over_cpus(int map_fd, uint32_t key) {
+  constexpr size_t kFields = sizeof(T) / sizeof(uint64_t);
+  static_assert(sizeof(T) % sizeof(uint64_t) == 0);
+  const int cpus = libbpf_num_possible_cpus();
+  std::vector<uint64_t> values(kFields * static_cast<size_t>(cpus > 0 ? cpus : 1));
+  std::array<uint64_t, kFields> sums{};
+  if (bpf_map_lookup_elem(map_fd, &key, values.data()) == 0)
+    for (size_t i = 0; i < values.size(); ++i) sums[i % kFields] += values[i];
+  T result;
+  std::memcpy(&result, sums.data(), sizeof(T));
+  return result;
+}
+
+uint32_t now_ms() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<uint32_t>(static_cast<uint64_t>(now.tv_sec) * 1000 + static_cast<uint64_t>(now.tv_nsec) / 1000000);
+}
+
+Error bpf_error(const char* what, int error) {
+  return Error{.message = fmt::format("{}: {}", what, std::strerror(error)), .hint = "", .os_error = error};
+}
+
+}  // namespace
+
+void Tracer::PointLists::add(const PlannedProbe& probe, uint32_t index, Slot slot, ProbeKind kind) {
+  const auto point = [&](at_phase phase) {
+    return ProbePoint{.file_offset = probe.file_offset, .cookie = cookie_of(probe, index, slot, kind, phase)};
+  };
+  if (probe.shape == AT_SHAPE_FREE) {
+    releases.push_back(point(AT_PHASE_ENTRY));
+  } else if (probe.moment == ProbeMoment::ReturnSite) {
+    allocation_entries.push_back(point(AT_PHASE_RETURN));
+  } else if (probe.moment == ProbeMoment::Entry) {
+    allocation_entries.push_back(point(AT_PHASE_ENTRY));
+  } else if (kind == ProbeKind::Session) {
+    allocation_entries.push_back(point(AT_PHASE_BOTH));
+  } else {
+    allocation_entries.push_back(point(AT_PHASE_ENTRY));
+    allocation_returns.push_back(point(AT_PHASE_RETURN));
+  }
+}
+
+Tracer::Tracer(std::unique_ptr<BpfObject> object, ProbeKind kind) : object_(std::move(object)), kind_(kind) {}
+
+Tracer::~Tracer() {
+  while (!links_.empty()) detach(links_.begin()->first);
+}
+
+Result<std::unique_ptr<Tracer>> Tracer::load(const TracerOptions& options) {
+  auto object = load_bpf_object(options);
+  if (!object) return std::move(object).error();
+  std::unique_ptr<Tracer> tracer(
+      new Tracer(std::make_unique<BpfObject>(*std::move(object)), options.probe_kind));
+  if (auto started = tracer->start(); !started) return std::move(started).error();
+  return tracer;
+}
+
+Status Tracer::start() {
+  object_->exec_link.reset(bpf_program__attach_raw_tracepoint(object_->skeleton->progs.at_exec, "sched_process_exec"));
+  if (!object_->exec_link) return bpf_error("attaching to sched_process_exec", errno);
+  auto& maps = object_->skeleton->maps;
+  auto pool = UnwindPool::open({.rows = bpf_map__fd(maps.unwind_rows),
+                                .blocks = bpf_map__fd(maps.unwind_blocks),
+                                .sides = bpf_map__fd(maps.unwind_sides),
+                                .processes = bpf_map__fd(maps.unwind_processes)});
+  if (!pool) return std::move(pool).error();
+  unwind_pool_ = *std::move(pool);
+  object_->exit_link.reset(bpf_program__attach_raw_tracepoint(object_->skeleton->progs.at_exit, "sched_process_exit"));
+  if (!object_->exit_link) return bpf_error("attaching to sched_process_exit", errno);
+  object_->ring.reset(ring_buffer__new(bpf_map__fd(object_->skeleton->maps.events), on_event, this, nullptr));
+  if (!object_->ring) return bpf_error("opening the event ring", errno);
+  return ok();
+}
+
+Status Tracer::write_slot(Slot slot, at_slot value) {
+  const uint32_t index = raw(slot);
+  if (bpf_map_update_elem(bpf_map__fd(object_->skeleton->maps.slots), &index, &value, BPF_ANY) != 0)
+    return bpf_error("writing the slot table", errno);
+  return ok();
+}
+
+Result<Slot> Tracer::open_slot(Tgid pid) {
+  if (next_slot_ >= AT_MAX_SLOTS)
+    return Error{.message = fmt::format("more than {} process images in one run", AT_MAX_SLOTS - 1),
+                 .hint = "start another alloctrail for the rest"};
+  const Slot slot{next_slot_++};
+  const uint32_t index = raw(slot);
+  const uint32_t tgid = raw(pid);
+  if (auto written = write_slot(slot, {.tgid = tgid, .flags = 0}); !written) return std::move(written).error();
+  if (bpf_map_update_elem(bpf_map__fd(object_->skeleton->maps.targets), &tgid, &index, BPF_ANY) != 0)
+    return bpf_error("writing the target table", errno);
+  pids_[slot] = pid;
+  return slot;
+}
+
+Status Tracer::set_slot_flags(Slot slot, uint32_t flags) {
+  return write_slot(slot, {.tgid = raw(pids_[slot]), .flags = flags});
+}
+
+Status Tracer::attach_lists(SlotLinks& links, Tid thread, int file_fd, const PointLists& lists) {
+  const ProbeKind plain = kind_ == ProbeKind::Perf ? ProbeKind::Perf : ProbeKind::Multi;
+  const int release = bpf_program__fd(object_->skeleton->progs.at_release);
+  const int allocate = bpf_program__fd(object_->skeleton->progs.at_allocate);
+  auto releases = attach_probes(plain, ProbeSide::Entry, release, file_fd, thread, lists.releases);
+  if (!releases) return std::move(releases).error();
+  move_into(links.releases, *std::move(releases));
+  auto returns = attach_probes(plain, ProbeSide::Return, allocate, file_fd, thread, lists.allocation_returns);
+  if (!returns) return std::move(returns).error();
+  move_into(links.allocations, *std::move(returns));
+  auto entries = attach_probes(kind_, ProbeSide::Entry, allocate, file_fd, thread, lists.allocation_entries);
+  if (!entries) return std::move(entries).error();
+  move_into(links.allocations, *std::move(entries));
+  return ok();
+}
+
+Result<std::vector<uint32_t>> Tracer::attach(Slot slot, Tid thread, int file_fd,
+                                                   std::span<const PlannedProbe> probes) {
+  if (next_probe_ + probes.size() > AT_MAX_PROBES)
+    return Error{.message = fmt::format("more than {} probes in one run", AT_MAX_PROBES),
+                 .hint = "start another alloctrail for the rest"};
+  PointLists lists;
+  std::vector<uint32_t> indices;
+  for (const PlannedProbe& probe : probes) {
+    indices.push_back(next_probe_);
+    lists.add(probe, next_probe_++, slot, kind_);
+  }
+  if (auto attached = attach_lists(links_[slot], thread, file_fd, lists); !attached)
+    return std::move(attached).error();
+  return indices;
+}
+
+Status Tracer::attach_loader(Slot slot, Tid thread, int file_fd, uint64_t file_offset) {
+  const ProbeKind plain = kind_ == ProbeKind::Perf ? ProbeKind::Perf : ProbeKind::Multi;
+  const uint64_t cookie = AT_COOKIE(0, raw(slot), 0, AT_PHASE_ENTRY, 0, 0);
+  auto links = attach_probes(plain, ProbeSide::Entry, bpf_program__fd(object_->skeleton->progs.at_loader), file_fd, thread,
+                             {{.file_offset = file_offset, .cookie = cookie}});
+  if (!links) return std::move(links).error();
+  move_into(links_[slot].releases, *std::move(links));
+  return ok();
+}
+
+Result<PooledUnwindTable> Tracer::add_unwind_table(const UnwindTable& table) { return unwind_pool_.add(table); }
+
+Status Tracer::publish_mappings(Slot slot, std::span<const at_unwind_mapping> mappings) {
+  return unwind_pool_.publish(slot, mappings);
+}
+
+void Tracer::detach(Slot slot) {
+  const auto found = links_.find(slot);
+  if (found == links_.end()) return;
+  found->second.allocations.clear();
+  links_.erase(found);
+}
+
+void Tracer::close_slot(Slot slot) {
+  detach(slot);
+  const uint32_t index = raw(slot);
+  if (!write_slot(slot, at_slot{})) return;
+  const uint32_t tgid = raw(pids_[slot]);
+  uint32_t owner = 0;
+  const int targets = bpf_map__fd(object_->skeleton->maps.targets);
+  if (bpf_map_lookup_elem(targets, &tgid, &owner) == 0 && owner == index) bpf_map_delete_elem(targets, &tgid);
+  forget_live_blocks(slot);
+}
+
+/// Reads the live table in batches and deletes the slot's blocks; other processes' blocks stay.
+void Tracer::forget_live_blocks(Slot slot) {
+  constexpr uint32_t kBatch = 16384;
+  const int fd = bpf_map__fd(object_->skeleton->maps.live);
+  std::vector<uint64_t> keys(kBatch);
+  std::vector<at_live> values(kBatch);
+  std::vector<uint64_t> doomed;
+  uint64_t position = 0;
+  for (bool first = true, more = true; more; first = false) {
+    uint32_t count = kBatch;
+    const int error = bpf_map_lookup_batch(fd, first ? nullptr : &position, &position, keys.data(), values.data(), &count, nullptr);
+    more = error == 0;
+    if (error != 0 && errno != ENOENT) count = 0;
+    for (uint32_t i = 0; i < count; ++i)
+      if (keys[i] >> AT_LIVE_ADDRESS_BITS == raw(slot)) doomed.push_back(keys[i]);
+  }
+  uint32_t count = static_cast<uint32_t>(doomed.size());
+  if (count > 0) bpf_map_delete_batch(fd, doomed.data(), &count, nullptr);
+}
+
+int Tracer::on_event(void* self, void* data, size_t size) {
+  if (size < sizeof(at_event)) return 0;
+  at_event event;
+  std::memcpy(&event, data, sizeof(event));
+  static_cast<Tracer*>(self)->pending_events_.push_back(KernelEvent{.kind = static_cast<at_event_kind>(event.kind),
+                                                           .slot = Slot(event.slot),
+                                                           .pid = Tgid(event.tgid),
+                                                           .value = event.value});
+  return 0;
+}
+
+std::vector<KernelEvent> Tracer::take_events() {
+  ring_buffer__consume(object_->ring.get());
+  return std::exchange(pending_events_, {});
+}
+
+std::vector<RawSite> Tracer::sites(Slot slot) {
+  index_.update(object_->sites, object_->cursors[0].sites);
+  std::vector<RawSite> result;
+  for (const uint32_t index : index_.of(slot)) {
+    volatile at_site& site = object_->sites[index];
+    RawSite row{.thread = site.thread, .stack = StackId(site.stack), .allocated = {}, .freed = {}, .older = {}};
+    // Freed before allocated: a block that comes and goes between the reads then makes no negative number.
+    row.freed = {.bytes = site.freed_bytes, .blocks = site.freed_blocks};
+    row.allocated = {.bytes = site.allocated_bytes, .blocks = site.allocated_blocks};
+    row.older = {.bytes = site.older_bytes, .blocks = site.older_blocks};
+    result.push_back(row);
+  }
+  return result;
+}
+
+RawStack Tracer::stack(StackId id) const {
+  RawStack result;
+  if (raw(id) >= object_->stacks.size()) return result;
+  volatile at_stack& stack = object_->stacks[raw(id)];
+  const uint32_t first = stack.first_frame;
+  const uint32_t count = stack.frame_count;
+  result.status = static_cast<at_stack_status>(stack.status);
+  for (uint32_t i = 0; i < count && first + i < object_->frames.size(); ++i)
+    result.addresses.push_back(Addr(object_->frames[first + i]));
+  return result;
+}
+
+RawThread Tracer::thread(uint32_t index) const {
+  RawThread result{.index = index, .tid = {}, .comm = "(threads beyond the table)", .exited = false};
+  if (index == AT_THREAD_OVERFLOW || index >= object_->threads.size()) return result;
+  volatile at_thread& thread = object_->threads[index];
+  result.tid = Tid(thread.tid);
+  result.exited = thread.state == AT_THREAD_EXITED;
+  result.comm.clear();
+  for (const volatile char& c : thread.comm) {
+    if (c == '\0') break;
+    result.comm.push_back(c);
+  }
+  return result;
+}
+
+Status Tracer::run_age_pass(std::chrono::nanoseconds age) {
+  for (uint32_t i = 0; i < index_.seen(); ++i) {
+    object_->sites[i].older_bytes = 0;
+    object_->sites[i].older_blocks = 0;
+  }
+  object_->skeleton->bss->age_cutoff_ms =
+      now_ms() - static_cast<uint32_t>(std::chrono::duration_cast<std::chrono::milliseconds>(age).count());
+  bpf_iter_link_info info{};
+  info.map.map_fd = static_cast<uint32_t>(bpf_map__fd(object_->skeleton->maps.live));
+  bpf_iter_attach_opts options{};
+  options.sz = sizeof(options);
+  options.link_info = &info;
+  options.link_info_len = sizeof(info);
+  const Link link(bpf_program__attach_iter(object_->skeleton->progs.at_age, &options));
+  if (!link) return bpf_error("attaching the age pass", errno);
+  const UniqueFd iterator(bpf_iter_create(bpf_link__fd(link.get())));
+  if (!iterator) return bpf_error("starting the age pass", errno);
+  char nothing[64];
+  for (ssize_t got = 0; (got = read(iterator.get(), nothing, sizeof(nothing))) != 0;)
+    if (got < 0 && errno != EAGAIN && errno != EINTR) return bpf_error("running the age pass", errno);
+  return ok();
+}
+
+uint64_t Tracer::missed_hits() const {
+  uint64_t missed = 0;
+  for (const bpf_program* program : {object_->skeleton->progs.at_allocate, object_->skeleton->progs.at_release}) {
+    bpf_prog_info info{};
+    uint32_t size = sizeof(info);
+    if (bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size) == 0) missed += info.recursion_misses;
+  }
+  return missed;
+}
+
+/// The kernel tells a map's memory in the fdinfo of its descriptor.
+std::vector<MapMemory> Tracer::map_memory() const {
+  std::vector<MapMemory> result;
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, object_->skeleton->obj) {
+    std::ifstream info(fmt::format("/proc/self/fdinfo/{}", bpf_map__fd(map)));
+    MapMemory row{.name = bpf_map__name(map), .max_entries = bpf_map__max_entries(map), .bytes = 0};
+    for (std::string field; info >> field;)
+      if (field == "memlock:") info >> row.bytes;
+    result.push_back(std::move(row));
+  }
+  return result;
+}
+
+at_counters Tracer::counters(Slot slot) const {
+  return sum_over_cpus<at_counters>(bpf_map__fd(object_->skeleton->maps.counters), raw(slot));
+}
+
+uint64_t Tracer::hits(uint32_t probe) const {
+  return sum_over_cpus<uint64_t>(bpf_map__fd(object_->skeleton->maps.probe_hits), probe);
+}
+
+int Tracer::event_fd() const { return ring_buffer__epoll_fd(object_->ring.get()); }
+
+}  // namespace alloctrail

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+// The kernel half as the program sees it: load it, attach it to processes, read what it has gathered. Together with
+// probe_link the only place that knows BPF; only tracer.cpp includes libbpf and the skeleton.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "alloctrail/counters.h"
+#include "alloctrail/records.h"
+#include "user/elf/probe_plan.h"
+#include "user/handles.h"
+#include "user/ids.h"
+#include "user/kernel/probe_link.h"
+#include "user/kernel/site_index.h"
+#include "user/kernel/unwind_pool.h"
+#include "user/model/snapshot.h"
+#include "user/result.h"
+
+namespace alloctrail {
+
+struct TracerOptions {
+  ProbeKind probe_kind = ProbeKind::Session;
+  uint32_t max_live_blocks = 1u << 20;
+  uint32_t max_sites = 1u << 18;
+  uint32_t max_stacks = 1u << 16;
+  uint32_t max_threads = 1u << 14;
+  uint64_t min_size_bytes = 0;
+};
+
+/// A notice from the kernel half; what it announces is already in the maps.
+struct KernelEvent {
+  at_event_kind kind{};
+  Slot slot{};
+  Tgid pid{};
+  uint32_t value = 0;
+};
+
+/// A stack as the kernel walked it: the probed instruction first, then return addresses.
+struct RawStack {
+  std::vector<Addr> addresses;
+  at_stack_status status = AT_STACK_complete;
+};
+
+/// A thread that has allocated. `index` is its identity: a reused tid gets a new one.
+struct RawThread {
+  uint32_t index = 0;
+  Tid tid{};
+  std::string comm;  ///< raw bytes: the name at its first allocation, or at its exit
+  bool exited = false;
+};
+
+struct RawSite {
+  uint32_t thread = 0;  ///< RawThread::index
+  StackId stack{};
+  Amount allocated;
+  Amount freed;
+  Amount older;  ///< as of the last age pass
+};
+
+/// Kernel memory of one map.
+struct MapMemory {
+  std::string name;
+  uint32_t max_entries = 0;
+  uint64_t bytes = 0;
+};
+
+struct BpfObject;
+
+class Tracer {
+ public:
+  /// Loads the programs and makes the maps; nothing is attached yet.
+  static Result<std::unique_ptr<Tracer>> load(const TracerOptions& options);
+  ~Tracer();
+  Tracer(const Tracer&) = delete;
+  Tracer& operator=(const Tracer&) = delete;
+
+  [[nodiscard]] ProbeKind probe_kind() const { return kind_; }
+
+  /// Reserves a slot for one image of a process; its probes report under it.
+  [[nodiscard]] Result<Slot> open_slot(Tgid pid);
+  /// AT_SLOT_* flags; for processes that we have started ourselves.
+  [[nodiscard]] Status set_slot_flags(Slot slot, uint32_t flags);
+  /// Attaches planned probes of one file, releases before allocations, so that no free is missed. `thread` is a live
+  /// thread of the process. Returns the index of each probe's hit counter.
+  [[nodiscard]] Result<std::vector<uint32_t>> attach(Slot slot, Tid thread, int file_fd,
+                                                     std::span<const PlannedProbe> probes);
+  /// Attaches the notice of library loads to the loader's `_dl_debug_state`.
+  [[nodiscard]] Status attach_loader(Slot slot, Tid thread, int file_fd, uint64_t file_offset);
+  /// Adds a file's unwind table to those all processes share.
+  [[nodiscard]] Result<PooledUnwindTable> add_unwind_table(const UnwindTable& table);
+  /// From now on stacks of this slot are walked by the tables of these mappings (by ascending start). Without, and before
+  /// the first call, they are walked by frame pointers.
+  [[nodiscard]] Status publish_mappings(Slot slot, std::span<const at_unwind_mapping> mappings);
+  /// Removes the slot's probes, allocations before releases. What was gathered stays readable.
+  void detach(Slot slot);
+  /// Detaches, then forgets the slot's live blocks.
+  void close_slot(Slot slot);
+
+  /// Readable when take_events() has something to return.
+  [[nodiscard]] int event_fd() const;
+  [[nodiscard]] std::vector<KernelEvent> take_events();
+
+  [[nodiscard]] at_counters counters(Slot slot) const;
+  [[nodiscard]] uint64_t hits(uint32_t probe) const;
+  [[nodiscard]] std::vector<RawSite> sites(Slot slot);
+  [[nodiscard]] RawStack stack(StackId id) const;
+  [[nodiscard]] RawThread thread(uint32_t index) const;
+  /// Fills RawSite::older with the blocks that are older than `age` now.
+  [[nodiscard]] Status run_age_pass(std::chrono::nanoseconds age);
+  /// Probe hits that reached none of our programs (recursion), over the whole run.
+  [[nodiscard]] uint64_t missed_hits() const;
+  [[nodiscard]] std::vector<MapMemory> map_memory() const;
+
+ private:
+  /// The probes of one process image. They go allocations first, so that the free of every block still recorded has a
+  /// chance to be recorded too.
+  struct SlotLinks {
+    std::vector<UniqueFd> allocations;
+    std::vector<UniqueFd> releases;
+  };
+  struct PointLists;
+
+  Tracer(std::unique_ptr<BpfObject> object, ProbeKind kind);
+  Status start();
+  Status write_slot(Slot slot, at_slot value);
+  Status attach_lists(SlotLinks& links, Tid thread, int file_fd, const PointLists& lists);
+  void forget_live_blocks(Slot slot);
+  static int on_event(void* self, void* data, size_t size);
+
+  std::unique_ptr<BpfObject> object_;
+  ProbeKind kind_;
+  UnwindPool unwind_pool_;
+  std::vector<KernelEvent> pending_events_;
+  std::map<Slot, SlotLinks> links_;
+  std::map<Slot, Tgid> pids_;
+  SiteIndex index_;
+  uint32_t next_slot_ = 1;
+  uint32_t next_probe_ = 0;
+};
+
+}  // namespace alloctrail

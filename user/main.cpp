@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// The line from probe to page. The kernel half (bpf/) stands before it: probe -> pair -> unwind -> account -> maps.
+//
+//   command line -> targets -> [ plan probes -> attach -> maps -> Snapshot -> analysis -> view ] per report
+//                               `------------- trace/ -------------------'   `--- commands/ ---'
+//
+// The only place that prints an error and chooses the exit code.
+#include <fmt/core.h>
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "user/commands/doctor.h"
+#include "user/commands/report.h"
+#include "user/options.h"
+
+namespace {
+
+using namespace alloctrail;
+
+template <class... Handlers>
+struct Overloaded : Handlers... {
+  using Handlers::operator()...;
+};
+
+Result<ExitCode> run(const Command& command) {
+  return std::visit(Overloaded{
+                        [](const ReportOptions& options) { return run_report(options); },
+                        [](const DoctorOptions& options) { return run_doctor(options); },
+                        [](const PrintAndExit& page) {
+                          fmt::print("{}", page.text);
+                          return Result<ExitCode>(kExitOk);
+                        },
+                    },
+                    command);
+}
+
+int fail(const Error& error) {
+  fmt::print(stderr, "alloctrail: {}\n", error.message);
+  if (!error.hint.empty()) fmt::print(stderr, "  hint: {}\n", error.hint);
+  return exit_code(error.kind);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  auto command = parse_options(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc));
+  if (!command) return fail(command.error());
+  const auto result = run(*command);
+  return result ? *result : fail(result.error());
+}

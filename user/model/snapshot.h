@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+// Snapshot: everything known about one traced process at one moment, as a plain value. Made from the kernel's maps
+// (kernel/), named by symbols/, read by analysis/ and output/, which see nothing else.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <initializer_list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "alloctrail/counters.h"
+#include "alloctrail/records.h"
+#include "user/ids.h"
+
+namespace alloctrail {
+
+/// A number of blocks and the bytes the program asked for in them.
+struct Amount {
+  uint64_t bytes = 0;
+  uint64_t blocks = 0;
+
+  Amount& operator+=(Amount other) {
+    bytes += other.bytes;
+    blocks += other.blocks;
+    return *this;
+  }
+  /// Never below zero: counters of a running program are read one after the other.
+  friend Amount operator-(Amount a, Amount b) {
+    return {a.bytes > b.bytes ? a.bytes - b.bytes : 0, a.blocks > b.blocks ? a.blocks - b.blocks : 0};
+  }
+  friend bool operator==(Amount, Amount) = default;
+};
+
+/// One function on a stack. An inlined function is a frame of its own at the address of the function it was inlined into.
+struct Frame {
+  Addr address{};             ///< where the call is, not where it returns to: return address - 1 for all but the innermost
+  std::string function;       ///< demangled; empty: unknown
+  std::string module;         ///< path of the mapped file as the target names it; empty: anonymous memory
+  uint64_t module_offset = 0; ///< file offset of the address in `module`; 0 without a module
+  std::string file;           ///< source file; empty: no debug information
+  uint32_t line = 0;          ///< 0: unknown
+  bool inlined = false;
+};
+
+/// The frames of one stack, innermost first; shared by all snapshots that show it, so copying copies no frame.
+class Frames {
+ public:
+  Frames() = default;
+  Frames(std::vector<Frame> frames) : frames_(std::make_shared<const std::vector<Frame>>(std::move(frames))) {}
+  Frames(std::initializer_list<Frame> frames) : Frames(std::vector<Frame>(frames)) {}
+
+  [[nodiscard]] const Frame* begin() const { return frames_ ? frames_->data() : nullptr; }
+  [[nodiscard]] const Frame* end() const { return begin() + size(); }
+  [[nodiscard]] size_t size() const { return frames_ ? frames_->size() : 0; }
+  [[nodiscard]] bool empty() const { return size() == 0; }
+  const Frame& operator[](size_t index) const { return (*frames_)[index]; }
+
+ private:
+  std::shared_ptr<const std::vector<Frame>> frames_;
+};
+
+struct Stack {
+  Frames frames;
+  at_stack_status status = AT_STACK_complete;
+};
+
+struct Thread {
+  Tid tid{};
+  std::string name; ///< raw bytes of its comm; views escape it
+  bool alive = true;
+  Amount allocated; ///< since the attach
+  Amount freed;     ///< blocks this thread allocated, whoever freed them
+  Amount older;     ///< outstanding blocks older than ReportQuery::older; only if that was asked
+  [[nodiscard]] Amount outstanding() const { return allocated - freed; }
+};
+
+/// What one thread allocated from one stack.
+struct Site {
+  uint32_t thread = 0; ///< index into Snapshot::threads
+  uint32_t stack = 0;  ///< index into Snapshot::stacks
+  Amount allocated;
+  Amount freed;
+  Amount older;
+  [[nodiscard]] Amount outstanding() const { return allocated - freed; }
+};
+
+/// Figures of /proc/PID, as of the snapshot or, after an exit, the last that were read.
+struct ProcessFigures {
+  Tgid pid{};
+  std::string comm;    ///< raw bytes
+  std::string command; ///< command line, arguments joined by spaces; raw bytes
+  uint64_t rss_bytes = 0;
+  uint64_t vm_data_bytes = 0;
+  uint64_t vm_size_bytes = 0;
+  uint32_t threads = 0;
+};
+
+/// One attached probe.
+struct Probe {
+  std::string function; ///< as the module names it, e.g. "malloc"
+  std::string module;   ///< path as the target names it
+  uint64_t offset = 0;  ///< file offset of the probed instruction
+  std::string kind;     ///< how it is attached: "session", "multi", "multi-return", "perf", "perf-return"
+  std::string site;     ///< why this instruction: see elf/probe_site.h
+  uint64_t hits = 0;
+};
+
+/// Why a process is no longer traced.
+enum class EndReason { None, Exited, Execed, Detached };
+
+struct Snapshot {
+  std::chrono::system_clock::time_point time;
+  std::chrono::nanoseconds elapsed{};  ///< since its probes were attached
+  ProcessFigures process;
+  std::vector<Thread> threads;         ///< every thread that has allocated; order of first allocation
+  std::vector<Site> sites;
+  std::vector<Stack> stacks;           ///< those the sites refer to
+  std::vector<Probe> probes;
+  at_counters counters{};
+  uint64_t probe_misses = 0;           ///< probe hits the kernel did not deliver to our programs (recursion)
+  std::optional<std::chrono::nanoseconds> older_than;  ///< set if `older` amounts were asked for
+  EndReason end = EndReason::None;
+  std::vector<std::string> warnings;   ///< sentences the user must see: no probe fired, a library could not be hooked ...
+
+  [[nodiscard]] Amount allocated() const {
+    Amount sum;
+    for (const Site& site : sites) sum += site.allocated;
+    return sum;
+  }
+  [[nodiscard]] Amount freed() const {
+    Amount sum;
+    for (const Site& site : sites) sum += site.freed;
+    return sum;
+  }
+  [[nodiscard]] Amount outstanding() const { return allocated() - freed(); }
+};
+
+}  // namespace alloctrail

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "user/output/report_json.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+#include <unordered_map>
+
+#include "user/output/units.h"
+
+namespace alloctrail {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string text_of(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+std::string hex(uint64_t value) { return fmt::format("{:#x}", value); }
+
+const char* end_name(EndReason end) {
+  switch (end) {
+    case EndReason::None: break;
+    case EndReason::Exited: return "exited";
+    case EndReason::Execed: return "execed";
+    case EndReason::Detached: return "detached";
+  }
+  return "";
+}
+
+const char* status_name(at_stack_status status) {
+  switch (status) {
+#define ALLOCTRAIL_STATUS_NAME(name, sentence) \
+  case AT_STACK_##name: return #name;
+    AT_STACK_STATUSES(ALLOCTRAIL_STATUS_NAME)
+#undef ALLOCTRAIL_STATUS_NAME
+    case AT_STACK_STATUS_COUNT: break;
+  }
+  return "unknown";
+}
+
+Json process_json(const ProcessFigures& process) {
+  return {{"pid", raw(process.pid)},
+          {"comm", process.comm},
+          {"command", process.command},
+          {"rss_bytes", process.rss_bytes},
+          {"vm_data_bytes", process.vm_data_bytes},
+          {"vm_size_bytes", process.vm_size_bytes},
+          {"threads", process.threads}};
+}
+
+// The fields that totals, threads and sites have in common.
+void put_figures(Json& object, const Figures& figures, const Snapshot& snapshot) {
+  const Usage& usage = figures.usage;
+  object["outstanding_bytes"] = usage.outstanding().bytes;
+  object["outstanding_blocks"] = usage.outstanding().blocks;
+  object["allocated_bytes"] = usage.allocated.bytes;
+  object["allocated_blocks"] = usage.allocated.blocks;
+  object["freed_bytes"] = usage.freed.bytes;
+  object["freed_blocks"] = usage.freed.blocks;
+  object["change_bytes"] = figures.change ? Json(figures.change->bytes) : Json(nullptr);
+  object["change_blocks"] = figures.change ? Json(figures.change->blocks) : Json(nullptr);
+  if (snapshot.older_than) {
+    object["older_bytes"] = usage.older.bytes;
+    object["older_blocks"] = usage.older.blocks;
+  }
+}
+
+void put_rates(Json& object, const Figures& figures) {
+  object["allocated_bytes_per_s"] = figures.allocation.bytes_per_s;
+  object["allocated_blocks_per_s"] = figures.allocation.blocks_per_s;
+  object["freed_bytes_per_s"] = figures.release.bytes_per_s;
+  object["freed_blocks_per_s"] = figures.release.blocks_per_s;
+}
+
+Json totals_json(const Snapshot& snapshot, const ReportView& view) {
+  Json object = Json::object();
+  put_figures(object, view.totals, snapshot);
+  put_rates(object, view.totals);
+  return object;
+}
+
+Json threads_json(const Snapshot& snapshot, const ReportView& view) {
+  Json array = Json::array();
+  for (const ThreadRow& row : view.threads.rows) {
+    const Thread& thread = snapshot.threads[row.thread];
+    Json object = {{"tid", raw(thread.tid)}, {"name", thread.name}, {"alive", thread.alive}};
+    put_figures(object, row.figures, snapshot);
+    put_rates(object, row.figures);
+    object["share"] = row.figures.share;
+    array.push_back(std::move(object));
+  }
+  return array;
+}
+
+Json stack_json(const Stack& stack, size_t first_frame) {
+  Json array = Json::array();
+  for (size_t i = first_frame; i < stack.frames.size(); ++i) {
+    const Frame& frame = stack.frames[i];
+    array.push_back({{"address", hex(raw(frame.address))},
+                     {"function", frame.function},
+                     {"module", frame.module},
+                     {"module_offset", hex(frame.module_offset)},
+                     {"file", frame.file},
+                     {"line", frame.line},
+                     {"inlined", frame.inlined}});
+  }
+  return array;
+}
+
+// Many sites share one stack, and stacks are most of the text: each is put into words once.
+std::string sites_text(const Snapshot& snapshot, const ReportView& view) {
+  std::unordered_map<uint32_t, std::string> stacks;
+  std::string text = "[";
+  for (const SiteRow& row : view.sites.rows) {
+    const Thread& thread = snapshot.threads[row.thread];
+    const Stack& stack = snapshot.stacks[row.stack];
+    std::string& frames = stacks[row.stack];
+    if (frames.empty()) frames = text_of(stack_json(stack, row.first_frame));
+    Json object = {{"tid", raw(thread.tid)}, {"thread", thread.name}};
+    put_figures(object, row.figures, snapshot);
+    object["stack_status"] = status_name(stack.status);
+    std::string fields = text_of(object);
+    fields.pop_back();
+    if (text.size() > 1) text += ',';
+    text += fields + ",\"stack\":" + frames + '}';
+  }
+  return text + ']';
+}
+
+Json accounting_json(const Snapshot& snapshot, const Accounting& account) {
+  Json object = Json::object();
+  for (const CounterLine& line : account.lines) {
+    object[line.name + "_calls"] = line.calls;
+    if (line.bytes) object[line.name + "_bytes"] = *line.bytes;
+  }
+  object["live_blocks"] = account.live.blocks;
+  object["live_bytes"] = account.live.bytes;
+  object["freed_blocks"] = account.freed.blocks;
+  object["freed_bytes"] = account.freed.bytes;
+  object["lost_calls"] = account.lost.blocks;
+  object["lost_bytes"] = account.lost.bytes;
+  object["in_flight_calls"] = account.in_flight.calls;
+  object["in_flight_bytes"] = account.in_flight.bytes;
+  object["untracked_calls"] = account.untracked.calls;
+  object["untracked_bytes"] = account.untracked.bytes;
+  object["unmatched_releases"] = account.unmatched_releases;
+  object["probe_misses"] = snapshot.probe_misses;
+  object["balanced"] = account.balanced;
+  return object;
+}
+
+Json probes_json(const std::vector<Probe>& probes) {
+  Json array = Json::array();
+  for (const Probe& probe : probes) {
+    array.push_back({{"function", probe.function},
+                     {"module", probe.module},
+                     {"offset", hex(probe.offset)},
+                     {"kind", probe.kind},
+                     {"site", probe.site},
+                     {"hits", probe.hits}});
+  }
+  return array;
+}
+
+template <class Row>
+Json left_out_json(const Table<Row>& table) {
+  return {{"rows", table.left_out_rows}, {"bytes", table.left_out.bytes}, {"blocks", table.left_out.blocks}};
+}
+
+Json head_json(const Snapshot& snapshot, const ReportView& view) {
+  Json object = {{"schema", "alloctrail/report/1"},
+                 {"time", format_rfc3339(snapshot.time)},
+                 {"elapsed_s", std::chrono::duration<double>(snapshot.elapsed).count()},
+                 {"end", snapshot.end == EndReason::None ? Json(nullptr) : Json(end_name(snapshot.end))},
+                 {"warnings", snapshot.warnings}};
+  if (snapshot.older_than) object["older_than_s"] = std::chrono::duration<double>(*snapshot.older_than).count();
+  if (view.only_tid) object["only_tid"] = raw(*view.only_tid);
+  object["process"] = process_json(snapshot.process);
+  object["totals"] = totals_json(snapshot, view);
+  object["threads"] = threads_json(snapshot, view);
+  object["threads_left_out"] = left_out_json(view.threads);
+  return object;
+}
+
+}  // namespace
+
+std::string report_json(const Snapshot& snapshot, const ReportView& view) {
+  std::string text = text_of(head_json(snapshot, view));
+  text.pop_back();
+  text += ",\"sites\":" + sites_text(snapshot, view);
+  const Json tail = {{"sites_left_out", left_out_json(view.sites)},
+                     {"accounting", accounting_json(snapshot, view.accounting)},
+                     {"probes", probes_json(snapshot.probes)}};
+  return text + ',' + text_of(tail).substr(1);
+}
+
+std::string JsonDocument::add(std::string_view object) {
+  const char* before = empty_ ? "[\n" : ",\n";
+  empty_ = false;
+  return before + std::string(object);
+}
+
+std::string JsonDocument::finish() { return empty_ ? "[]\n" : "\n]\n"; }
+
+}  // namespace alloctrail

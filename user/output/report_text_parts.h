@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sections of the text report that are files of their own, and the wording all sections share. Only report_text.cpp and
+// those sections include this.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "user/output/report_text.h"
+
+namespace alloctrail {
+
+/// "12.41 MiB" or, with exact figures, "13,012,992".
+[[nodiscard]] std::string bytes_text(uint64_t bytes, const ReportStyle& style);
+/// The same with its sign; "0" for no change.
+[[nodiscard]] std::string change_text(int64_t bytes, const ReportStyle& style);
+[[nodiscard]] std::string signed_count_text(int64_t count);
+[[nodiscard]] std::string rate_text(double bytes_per_s, const ReportStyle& style);
+
+/// What the tables are ranked by: "outstanding bytes", "bytes older than 1 min".
+[[nodiscard]] std::string ranked_words(const Snapshot& snapshot, const ReportView& view);
+
+/// The stacks with their frames.
+[[nodiscard]] std::string stack_table_text(const Snapshot& snapshot, const ReportView& view, const ReportStyle& style);
+
+/// Where every call seen went: one sentence, and a line for each thing lost.
+[[nodiscard]] std::string accounting_text(const Snapshot& snapshot, const ReportView& view, const ReportStyle& style);
+
+}  // namespace alloctrail

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the terminal behind a descriptor is like: its width, whether colours are wanted, whether it shows UTF-8.
+#pragma once
+
+#include "user/options.h"
+#include "user/output/text_line.h"
+
+namespace alloctrail {
+
+/// The style for text written to `fd`; -1 is a file. The user's choice goes before NO_COLOR, that before the terminal.
+[[nodiscard]] TextStyle text_style(int fd, ColorWhen color);
+
+}  // namespace alloctrail

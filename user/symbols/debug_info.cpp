@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: Apache-2.0
+// DebugInfo: finds the unit, the function and the inlined calls at an address by its own indexes. libdw's dwarf_getscopes
+// walks a whole unit at each call and recurses as deep as a file tells it to; here each unit is walked once, to a depth.
+#include "user/symbols/debug_info.h"
+
+#include <dwarf.h>
+
+#include <algorithm>
+#include <string_view>
+
+#include "user/symbols/dwarf_file.h"
+#include "user/symbols/range_map.h"
+
+namespace alloctrail {
+namespace {
+
+constexpr size_t kMaxUnits = 1 << 20;
+constexpr size_t kMaxRanges = 4 << 20;           // of one unit's functions, or of all units
+constexpr size_t kMaxRangesOfEntry = 1 << 18;
+constexpr int kMaxDepth = 64;                    // of namespaces, classes and functions in each other
+constexpr int kMaxScopes = 512;                  // of blocks and calls around one address
+constexpr size_t kMaxInlined = 64;
+// libdw turns each byte of a line program into up to 100 bytes, and keeps them until the file is closed.
+constexpr uint64_t kMaxLineProgramBytes = 8 << 20;
+constexpr uint64_t kMaxLineProgramsBytes = 8 << 20;
+
+/// Bounds the time spent on one file over all lookups. Looks at the clock at every 64th step.
+class WorkBudget {
+ public:
+  using Clock = std::chrono::steady_clock;
+  explicit WorkBudget(std::chrono::nanoseconds limit) : left_(limit) {}
+
+  void start() { started_ = Clock::now(); }
+  void stop() { left_ -= Clock::now() - started_; }
+  [[nodiscard]] bool is_spent() const { return left_ <= std::chrono::nanoseconds::zero(); }
+  /// False when the work has to end.
+  bool step() {
+    if (++steps_ % 64 == 0 && Clock::now() - started_ > left_) stopped_ = true;
+    return !stopped_;
+  }
+
+ private:
+  std::chrono::nanoseconds left_;
+  Clock::time_point started_{};
+  uint64_t steps_ = 0;
+  bool stopped_ = false;
+};
+
+enum class Nesting { Outermost, InFunctions };
+
+struct CompileUnit {
+  Dwarf_Off entry = 0;
+  RangeMap functions;         ///< value: offset of the function's entry
+  RangeMap nested_functions;  ///< those declared inside of functions; looked for when the others do not have an address
+  bool is_indexed = false;
+  bool is_nested_indexed = false;
+  bool is_line_program_read = false;
+};
+
+bool holds_functions(int tag) {
+  return tag == DW_TAG_namespace || tag == DW_TAG_class_type || tag == DW_TAG_structure_type ||
+         tag == DW_TAG_union_type || tag == DW_TAG_module;
+}
+
+bool is_scope(int tag) {
+  return tag == DW_TAG_inlined_subroutine || tag == DW_TAG_lexical_block || tag == DW_TAG_try_block ||
+         tag == DW_TAG_catch_block || tag == DW_TAG_with_stmt;
+}
+
+std::optional<uint64_t> number_attribute(Dwarf_Die entry, unsigned name) {
+  Dwarf_Attribute attribute{};
+  Dwarf_Word value = 0;
+  if (dwarf_attr(&entry, name, &attribute) == nullptr || dwarf_formudata(&attribute, &value) != 0) return std::nullopt;
+  return value;
+}
+
+}  // namespace
+
+class DebugInfo::Impl {
+ public:
+  Impl(DebugFile source, CodeSegments code, std::chrono::nanoseconds time_limit)
+      : dwarf_(std::move(source)), code_(std::move(code)), budget_(time_limit) {}
+
+  std::vector<SourceFrame> find(uint64_t address);
+  DwarfFile& dwarf() { return dwarf_; }
+  void forget_parsed();
+
+ private:
+  template <class Visit>
+  void for_each_range(Dwarf_Die entry, Visit visit);
+  bool covers(Dwarf_Die entry, uint64_t address);
+  void add_ranges(Dwarf_Die entry, uint64_t value, std::vector<Range>& out);
+  void index_units();
+  void collect_functions(Dwarf_Die parent, Nesting nesting, int depth, std::vector<Range>& out);
+  RangeMap index_functions(const CompileUnit& unit, Nesting nesting);
+  std::optional<Dwarf_Die> function_at(CompileUnit& unit, uint64_t address);
+  std::vector<Dwarf_Die> calls_at(Dwarf_Die function, uint64_t address);
+  std::string_view string_attribute(Dwarf_Die entry, unsigned name);
+  bool read_line_program(CompileUnit& unit);
+  void set_line(CompileUnit& unit, uint64_t address, SourceFrame& frame);
+  void set_call_site(CompileUnit& unit, Dwarf_Die call, SourceFrame& frame);
+  std::vector<SourceFrame> frames_at(CompileUnit& unit, uint64_t address);
+
+  DwarfFile dwarf_;
+  CodeSegments code_;
+  WorkBudget budget_;
+  bool are_units_indexed_ = false;
+  std::vector<CompileUnit> units_;
+  RangeMap unit_ranges_;  ///< value: index into units_
+  uint64_t line_program_bytes_ = 0;
+};
+
+template <class Visit>
+void DebugInfo::Impl::for_each_range(Dwarf_Die entry, Visit visit) {
+  Dwarf_Addr base = 0;
+  Dwarf_Addr start = 0;
+  Dwarf_Addr end = 0;
+  ptrdiff_t at = 0;
+  for (size_t count = 0; count < kMaxRangesOfEntry && budget_.step(); ++count) {
+    at = dwarf_ranges(&entry, at, &base, &start, &end);
+    if (at <= 0) return;
+    visit(start, end);
+  }
+}
+
+bool DebugInfo::Impl::covers(Dwarf_Die entry, uint64_t address) {
+  bool found = false;
+  for_each_range(entry, [&](uint64_t start, uint64_t end) { found = found || (address >= start && address < end); });
+  return found;
+}
+
+/// Code that the linker threw away keeps its entry, at address 0 or another place without code.
+void DebugInfo::Impl::add_ranges(Dwarf_Die entry, uint64_t value, std::vector<Range>& out) {
+  for_each_range(entry, [&](uint64_t start, uint64_t end) {
+    if (out.size() < kMaxRanges && start < end && code_.contains(start)) out.push_back({start, end, start, value});
+  });
+}
+
+void DebugInfo::Impl::index_units() {
+  if (are_units_indexed_) return;
+  are_units_indexed_ = true;
+  std::vector<Range> ranges;
+  Dwarf_CU* unit = nullptr;
+  Dwarf_Half version = 0;
+  uint8_t type = 0;
+  Dwarf_Die entry{};
+  // Without the last argument libdw does not open the .dwo files that skeleton units name.
+  while (units_.size() < kMaxUnits && budget_.step() &&
+         dwarf_get_units(dwarf_.handle(), unit, &unit, &version, &type, &entry, nullptr) == 0) {
+    if (type != DW_UT_compile && type != DW_UT_skeleton) continue;
+    add_ranges(entry, units_.size(), ranges);
+    CompileUnit& added = units_.emplace_back();
+    added.entry = dwarf_dieoffset(&entry);
+  }
+  unit_ranges_ = RangeMap(std::move(ranges));
+}
+
+void DebugInfo::Impl::collect_functions(Dwarf_Die parent, Nesting nesting, int depth, std::vector<Range>& out) {
+  Dwarf_Die entry{};
+  if (depth > kMaxDepth || dwarf_child(&parent, &entry) != 0) return;
+  do {
+    if (!budget_.step()) return;
+    const int tag = dwarf_tag(&entry);
+    const bool is_function = tag == DW_TAG_subprogram;
+    if (is_function) add_ranges(entry, dwarf_dieoffset(&entry), out);
+    const bool descend = holds_functions(tag) || (nesting == Nesting::InFunctions && (is_function || is_scope(tag)));
+    if (descend) collect_functions(entry, nesting, depth + 1, out);
+  } while (dwarf_siblingof(&entry, &entry) == 0);
+}
+
+RangeMap DebugInfo::Impl::index_functions(const CompileUnit& unit, Nesting nesting) {
+  std::vector<Range> ranges;
+  Dwarf_Die entry{};
+  if (dwarf_offdie(dwarf_.handle(), unit.entry, &entry) != nullptr) collect_functions(entry, nesting, 0, ranges);
+  return RangeMap(std::move(ranges));
+}
+
+std::optional<Dwarf_Die> DebugInfo::Impl::function_at(CompileUnit& unit, uint64_t address) {
+  if (!unit.is_indexed) unit.functions = index_functions(unit, Nesting::Outermost);
+  unit.is_indexed = true;
+  auto offset = unit.functions.find(address);
+  if (!offset) {
+    if (!unit.is_nested_indexed) unit.nested_functions = index_functions(unit, Nesting::InFunctions);
+    unit.is_nested_indexed = true;
+    offset = unit.nested_functions.find(address);
+  }
+  Dwarf_Die entry{};
+  if (!offset || dwarf_offdie(dwarf_.handle(), *offset, &entry) == nullptr) return std::nullopt;
+  return entry;
+}
+
+/// The function and the inlined calls in it that contain the address, outermost first.
+std::vector<Dwarf_Die> DebugInfo::Impl::calls_at(Dwarf_Die function, uint64_t address) {
+  std::vector<Dwarf_Die> calls{function};
+  Dwarf_Die entry{};
+  int more = dwarf_child(&function, &entry);
+  for (int scopes = 0; more == 0 && scopes < kMaxScopes && budget_.step();) {
+    const int tag = dwarf_tag(&entry);
+    if (!is_scope(tag) || !covers(entry, address)) {
+      more = dwarf_siblingof(&entry, &entry);
+      continue;
+    }
+    ++scopes;
+    if (tag == DW_TAG_inlined_subroutine) calls.push_back(entry);
+    Dwarf_Die inner{};
+    more = dwarf_child(&entry, &inner);
+    entry = inner;
+  }
+  return calls;
+}
+
+std::string_view DebugInfo::Impl::string_attribute(Dwarf_Die entry, unsigned name) {
+  Dwarf_Attribute attribute{};
+  return dwarf_.checked(dwarf_formstring(dwarf_attr_integrate(&entry, name, &attribute)));
+}
+
+/// Bounds what libdw will allocate before it is asked for lines.
+bool DebugInfo::Impl::read_line_program(CompileUnit& unit) {
+  Dwarf_Die entry{};
+  if (dwarf_offdie(dwarf_.handle(), unit.entry, &entry) == nullptr) return false;
+  // libdw copies the directory without a look for its end.
+  if (dwarf_hasattr(&entry, DW_AT_comp_dir) != 0 && string_attribute(entry, DW_AT_comp_dir).empty()) return false;
+  const auto offset = number_attribute(entry, DW_AT_stmt_list);
+  const auto bytes = offset ? dwarf_.line_program_bytes(*offset) : std::nullopt;
+  if (!bytes || *bytes > kMaxLineProgramBytes) return false;
+  if (!unit.is_line_program_read) line_program_bytes_ += *bytes;
+  unit.is_line_program_read = true;
+  return true;
+}
+
+void DebugInfo::Impl::set_line(CompileUnit& unit, uint64_t address, SourceFrame& frame) {
+  Dwarf_Die entry{};
+  if (!read_line_program(unit) || dwarf_offdie(dwarf_.handle(), unit.entry, &entry) == nullptr) return;
+  Dwarf_Line* line = dwarf_getsrc_die(&entry, address);
+  int number = 0;
+  if (line == nullptr || dwarf_lineno(line, &number) != 0 || number <= 0) return;
+  frame.line = static_cast<uint32_t>(number);
+  frame.file = dwarf_.checked(dwarf_linesrc(line, nullptr, nullptr));
+}
+
+void DebugInfo::Impl::set_call_site(CompileUnit& unit, Dwarf_Die call, SourceFrame& frame) {
+  const auto line = number_attribute(call, DW_AT_call_line);
+  const auto file = number_attribute(call, DW_AT_call_file);
+  if (line && *line <= INT32_MAX) frame.line = static_cast<uint32_t>(*line);
+  Dwarf_Die entry{};
+  Dwarf_Files* files = nullptr;
+  size_t count = 0;
+  if (!file || !read_line_program(unit) || dwarf_offdie(dwarf_.handle(), unit.entry, &entry) == nullptr) return;
+  if (dwarf_getsrcfiles(&entry, &files, &count) != 0 || *file >= count) return;
+  frame.file = dwarf_.checked(dwarf_filesrc(files, *file, nullptr, nullptr));
+}
+
+std::vector<SourceFrame> DebugInfo::Impl::frames_at(CompileUnit& unit, uint64_t address) {
+  std::vector<SourceFrame> frames;
+  SourceFrame location;
+  set_line(unit, address, location);
+  const auto function = function_at(unit, address);
+  if (!function) return location.line != 0 ? std::vector{location} : frames;
+  const std::vector<Dwarf_Die> calls = calls_at(*function, address);
+  for (size_t i = calls.size(); i-- > 0;) {
+    SourceFrame frame = std::move(location);
+    frame.linkage_name = string_attribute(calls[i], DW_AT_linkage_name);
+    if (frame.linkage_name.empty()) frame.linkage_name = string_attribute(calls[i], DW_AT_MIPS_linkage_name);
+    frame.name = string_attribute(calls[i], DW_AT_name);
+    frame.inlined = i != 0;
+    location = SourceFrame();
+    if (frame.inlined) set_call_site(unit, calls[i], location);
+    if (!frame.inlined || frames.size() < kMaxInlined) frames.push_back(std::move(frame));
+  }
+  return frames;
+}
+
+std::vector<SourceFrame> DebugInfo::Impl::find(uint64_t address) {
+  if (budget_.is_spent() || dwarf_.handle() == nullptr) return {};
+  budget_.start();
+  index_units();
+  const auto index = unit_ranges_.find(address);
+  auto frames = index ? frames_at(units_[*index], address) : std::vector<SourceFrame>();
+  budget_.stop();
+  if (line_program_bytes_ > kMaxLineProgramsBytes) forget_parsed();
+  return frames;
+}
+
+void DebugInfo::Impl::forget_parsed() {
+  dwarf_.forget_parsed();
+  line_program_bytes_ = 0;
+  for (CompileUnit& unit : units_) unit.is_line_program_read = false;
+}
+
+DebugInfo::DebugInfo(DebugFile source, CodeSegments code, std::chrono::nanoseconds time_limit)
+    : impl_(std::make_unique<Impl>(std::move(source), std::move(code), time_limit)) {}
+DebugInfo::~DebugInfo() = default;
+
+std::vector<SourceFrame> DebugInfo::find(uint64_t address) { return impl_->find(address); }
+void DebugInfo::close() {
+  impl_->forget_parsed();
+  impl_->dwarf().close();
+}
+bool DebugInfo::is_open() const { return impl_->dwarf().is_open(); }
+uint64_t DebugInfo::bytes() const { return impl_->dwarf().bytes(); }
+
+}  // namespace alloctrail

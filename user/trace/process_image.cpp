@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "user/trace/process_image.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "user/target/figures.h"
+
+namespace alloctrail {
+
+ProcessImage::ProcessImage(TraceContext context, TargetProcess target, Slot slot)
+    : context_(context), target_(std::move(target)), slot_(slot), attached_at_(std::chrono::steady_clock::now()) {
+  space_.pid = target_.identity.pid;
+}
+
+Result<ProcessImage> ProcessImage::open(TraceContext context, TargetProcess target) {
+  auto slot = context.tracer.open_slot(target.identity.pid);
+  if (!slot) return std::move(slot).error();
+  return ProcessImage(context, std::move(target), *slot);
+}
+
+Status ProcessImage::attach_mapped_files() {
+  auto mappings = read_mappings(pid());
+  if (!mappings) return std::move(mappings).error();
+  space_.mappings = *std::move(mappings);
+  if (auto published = context_.unwinding.publish(slot_, pid(), space_.mappings); !published) return published;
+  const ProcessPlan plan = context_.probes.plan(pid(), space_.mappings);
+  for (const std::string& warning : plan.warnings)
+    if (std::find(warnings_.begin(), warnings_.end(), warning) == warnings_.end()) warnings_.push_back(warning);
+  Status first_failure = ok();
+  for (const PlannedModule& module : plan.modules) {
+    if (attached_files_[module.mapping.file]) continue;
+    attached_files_[module.mapping.file] = true;
+    if (auto attached = attach_module(module); !attached) {
+      warnings_.push_back(fmt::format("{}: not hooked: {}", module.mapping.path, attached.error().message));
+      if (first_failure) first_failure = std::move(attached);
+    }
+  }
+  return hooked() ? ok() : std::move(first_failure);
+}
+
+Status ProcessImage::attach_module(const PlannedModule& module) {
+  auto file = open_mapped_file(pid(), module.mapping);
+  if (!file) return std::move(file).error();
+  if (module.loader_offset != 0) {
+    auto notice = context_.tracer.attach_loader(slot_, target_.live_thread, file->get(), module.loader_offset);
+    if (!notice) return notice;
+  }
+  if (module.plan.probes.empty()) return ok();
+  auto indices = context_.tracer.attach(slot_, target_.live_thread, file->get(), module.plan.probes);
+  if (!indices) return std::move(indices).error();
+  remember_probes(module, *indices);
+  return ok();
+}
+
+void ProcessImage::remember_probes(const PlannedModule& module, const std::vector<uint32_t>& indices) {
+  for (size_t i = 0; i < indices.size(); ++i) {
+    const PlannedProbe& planned = module.plan.probes[i];
+    probes_.push_back({.index = indices[i],
+                       .row = {.function = planned.function,
+                               .module = module.mapping.path,
+                               .offset = planned.file_offset,
+                               .kind = name_of(context_.tracer.probe_kind()),
+                               .site = planned.reason,
+                               .hits = 0}});
+  }
+}
+
+void ProcessImage::name_stack(StackId id) {
+  (void)stack_names_.get(id, context_.tracer, context_.symbolizer, space_);
+}
+
+/// A process that is gone keeps the figures it had when it was last looked at.
+void ProcessImage::refresh_figures() {
+  if (!still_same(target_.identity)) return;
+  if (auto figures = read_figures(pid())) figures_ = *std::move(figures);
+}
+
+void ProcessImage::add_threads_and_sites(Snapshot& snapshot, bool ended) {
+  std::unordered_map<uint32_t, std::string> names;
+  if (!ended)
+    for (ThreadName& thread : read_threads(pid())) names[raw(thread.tid)] = std::move(thread.comm);
+  std::unordered_map<uint32_t, uint32_t> thread_rows;
+  std::unordered_map<uint32_t, uint32_t> stack_rows;
+  for (const RawSite& site : context_.tracer.sites(slot_)) {
+    const auto [thread_row, new_thread] = thread_rows.try_emplace(site.thread, snapshot.threads.size());
+    if (new_thread) {
+      RawThread raw_thread = context_.tracer.thread(site.thread);
+      Thread& thread = snapshot.threads.emplace_back();
+      thread.tid = raw_thread.tid;
+      const auto name = names.find(raw(raw_thread.tid));
+      thread.alive = !raw_thread.exited && name != names.end();
+      thread.name = thread.alive ? name->second : std::move(raw_thread.comm);
+    }
+    const auto [stack_row, new_stack] = stack_rows.try_emplace(raw(site.stack), snapshot.stacks.size());
+    if (new_stack)
+      snapshot.stacks.push_back(stack_names_.get(site.stack, context_.tracer, context_.symbolizer, space_));
+    snapshot.sites.push_back({.thread = thread_row->second,
+                              .stack = stack_row->second,
+                              .allocated = site.allocated,
+                              .freed = site.freed,
+                              .older = site.older});
+    Thread& thread = snapshot.threads[thread_row->second];
+    thread.allocated += site.allocated;
+    thread.freed += site.freed;
+    thread.older += site.older;
+  }
+}
+
+void ProcessImage::add_probes(Snapshot& snapshot) {
+  uint64_t hits = 0;
+  for (const AttachedProbe& probe : probes_) {
+    Probe& row = snapshot.probes.emplace_back(probe.row);
+    row.hits = context_.tracer.hits(probe.index);
+    hits += row.hits;
+  }
+  if (hits == 0 && !probes_.empty())
+    snapshot.warnings.insert(snapshot.warnings.begin(),
+                             "no probe has fired yet: the program has not allocated since the attach, or it uses an "
+                             "allocator that was not found");
+}
+
+Snapshot ProcessImage::snapshot(EndReason end, std::optional<std::chrono::nanoseconds> older) {
+  Snapshot result;
+  result.time = std::chrono::system_clock::now();
+  result.elapsed = std::chrono::steady_clock::now() - attached_at_;
+  const bool ended = end == EndReason::Exited || end == EndReason::Execed;
+  if (!ended) refresh_figures();
+  result.process = figures_;
+  result.process.pid = pid();
+  result.older_than = older;
+  result.end = end;
+  result.warnings = warnings_;
+  add_threads_and_sites(result, ended);
+  add_probes(result);
+  result.counters = context_.tracer.counters(slot_);
+  result.probe_misses = context_.tracer.missed_hits();
+  return result;
+}
+
+}  // namespace alloctrail

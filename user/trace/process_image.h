@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// One image of one traced process, from attach to exec or exit: its probes, its address space, its Snapshots.
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "user/kernel/tracer.h"
+#include "user/model/snapshot.h"
+#include "user/symbols/symbolizer.h"
+#include "user/target/process.h"
+#include "user/trace/probe_planner.h"
+#include "user/trace/stack_names.h"
+#include "user/trace/unwind_planner.h"
+
+namespace alloctrail {
+
+/// What all images of a run share.
+struct TraceContext {
+  Tracer& tracer;
+  ProbePlanner& probes;
+  UnwindPlanner& unwinding;
+  Symbolizer& symbolizer;
+};
+
+class ProcessImage {
+ public:
+  /// Opens a slot for the process; nothing is attached yet.
+  static Result<ProcessImage> open(TraceContext context, TargetProcess target);
+
+  /// Looks through the process's mappings and attaches what is not attached yet. Called again whenever libraries were
+  /// loaded. Files that could not be hooked become warnings.
+  [[nodiscard]] Status attach_mapped_files();
+
+  /// Is any allocator hooked?
+  [[nodiscard]] bool hooked() const { return !probes_.empty(); }
+  [[nodiscard]] Slot slot() const { return slot_; }
+  [[nodiscard]] Tgid pid() const { return target_.identity.pid; }
+  [[nodiscard]] const TargetProcess& target() const { return target_; }
+  [[nodiscard]] const std::vector<std::string>& warnings() const { return warnings_; }
+
+  /// Names a stack while its libraries are mapped.
+  void name_stack(StackId id);
+  /// The state now. `older` marks an age pass that has just been run.
+  [[nodiscard]] Snapshot snapshot(EndReason end, std::optional<std::chrono::nanoseconds> older);
+  /// Removes the probes; what was gathered stays readable.
+  void detach() { context_.tracer.detach(slot_); }
+  /// Removes the probes and forgets the live blocks.
+  void close() { context_.tracer.close_slot(slot_); }
+
+ private:
+  struct AttachedProbe {
+    uint32_t index = 0;  ///< of its hit counter
+    Probe row;
+  };
+
+  ProcessImage(TraceContext context, TargetProcess target, Slot slot);
+  Status attach_module(const PlannedModule& module);
+  void remember_probes(const PlannedModule& module, const std::vector<uint32_t>& indices);
+  void refresh_figures();
+  void add_threads_and_sites(Snapshot& snapshot, bool ended);
+  void add_probes(Snapshot& snapshot);
+
+  TraceContext context_;
+  TargetProcess target_;
+  Slot slot_;
+  std::chrono::steady_clock::time_point attached_at_;
+  AddressSpace space_;
+  StackNames stack_names_;
+  std::map<FileKey, bool> attached_files_;
+  std::vector<AttachedProbe> probes_;
+  std::vector<std::string> warnings_;
+  ProcessFigures figures_;
+};
+
+}  // namespace alloctrail

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "user/trace/unwind_planner.h"
+
+#include <sys/auxv.h>
+
+#include <algorithm>
+#include <cstring>
+#include <span>
+
+namespace alloctrail {
+namespace {
+
+/// The kernel gives every 64-bit process the same vdso: ours stands for the target's.
+std::span<const std::byte> own_vdso(uint64_t size_bytes) {
+  const auto* start = reinterpret_cast<const std::byte*>(getauxval(AT_SYSINFO_EHDR));
+  return start == nullptr ? std::span<const std::byte>() : std::span(start, size_bytes);
+}
+
+Result<UnwindTable> compile(Tgid pid, const Mapping& mapping) {
+  if (mapping.path == "[vdso]") return compile_unwind_table(own_vdso(mapping.end - mapping.start), mapping.path);
+  auto fd = open_mapped_file(pid, mapping);
+  if (!fd) return std::move(fd).error();
+  return compile_unwind_table(fd->get(), mapping.path);
+}
+
+bool has_tables(const Mapping& mapping) { return mapping.file.inode != 0 || mapping.path == "[vdso]"; }
+
+}  // namespace
+
+const UnwindPlanner::File& UnwindPlanner::file_of(Tgid pid, const Mapping& mapping) {
+  const auto [entry, is_new] = files_.try_emplace(mapping.file);
+  File& file = entry->second;
+  if (!is_new) return file;
+  file.number = static_cast<uint32_t>(files_.size());
+  auto table = compile(pid, mapping);
+  if (!table) return file;
+  if (auto pooled = tracer_.add_unwind_table(*table)) file.pooled = *pooled;
+  file.table = *std::move(table);
+  file.table.rows = {};
+  file.table.blocks = {};
+  return file;
+}
+
+at_unwind_mapping UnwindPlanner::describe(Tgid pid, const Mapping& mapping) {
+  at_unwind_mapping result{};
+  result.start = mapping.start;
+  result.end = mapping.end;
+  if (!has_tables(mapping)) return result;
+  const File& file = file_of(pid, mapping);
+  const auto bias = mapping_bias(file.table, mapping.start, mapping.file_offset);
+  if (!bias) return result;
+  result.bias = *bias;
+  result.first_block = file.pooled.first_block;
+  result.block_count = file.pooled.block_count;
+  result.file = file.number;
+  return result;
+}
+
+Status UnwindPlanner::publish(Slot slot, Tgid pid, const std::vector<Mapping>& mappings) {
+  std::vector<at_unwind_mapping> described;
+  for (const Mapping& mapping : mappings)
+    if (mapping.executable && mapping.path != "[vsyscall]") described.push_back(describe(pid, mapping));
+  return tracer_.publish_mappings(slot, described);
+}
+
+}  // namespace alloctrail

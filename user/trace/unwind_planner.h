@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which unwind tables a process needs: compiles each mapped file once per run and lists the mappings for the kernel.
+#pragma once
+
+#include <map>
+#include <vector>
+
+#include "user/elf/unwind_rows.h"
+#include "user/ids.h"
+#include "user/kernel/tracer.h"
+#include "user/target/mappings.h"
+
+namespace alloctrail {
+
+class UnwindPlanner {
+ public:
+  explicit UnwindPlanner(Tracer& tracer) : tracer_(tracer) {}
+
+  /// Makes the stacks of this process walkable by its files' unwind information. Code without any (JIT, broken files)
+  /// is walked by frame pointers.
+  [[nodiscard]] Status publish(Slot slot, Tgid pid, const std::vector<Mapping>& mappings);
+
+ private:
+  struct File {
+    UnwindTable table;  ///< without its rows, which are the kernel's now
+    PooledUnwindTable pooled;
+    uint32_t number = 0;
+  };
+  const File& file_of(Tgid pid, const Mapping& mapping);
+  [[nodiscard]] at_unwind_mapping describe(Tgid pid, const Mapping& mapping);
+
+  Tracer& tracer_;
+  std::map<FileKey, File> files_;
+};
+
+}  // namespace alloctrail
