@@ -12,10 +12,10 @@
 
 /* Set in read-only data before load; the defaults load and verify alone. */
 const volatile struct at_config cfg = {
-    .max_sites = 2,
-    .max_stacks = 2,
-    .max_frames = AT_MAX_FRAMES,
-    .max_threads = 2,
+    .max_sites = 1 << 18,
+    .max_stacks = 1 << 16,
+    .max_frames = 1 << 20,
+    .max_threads = 1 << 14,
 };
 
 /* Blocks handed out and not yet freed: AT_LIVE_KEY(slot, address) -> struct at_live. Grows with the live set up to

@@ -257,6 +257,25 @@ static __always_inline void leave_allocation(struct pt_regs *ctx, __u64 cookie, 
   record_live(slot, address, call->size_bytes, call->site);
 }
 
+/* Does this release only carry on one that has been accounted already? Asked when it finds no record. */
+static __always_inline int continues_release(struct thread_state *state, __u64 address, __u64 sp)
+{
+  if (state->handed_on == address && sp <= state->handed_on_sp) {
+    state->handed_on = 0;
+    return 1;
+  }
+  return state->call.sp && inside_call(&state->call, sp);
+}
+
+static __always_inline void remember_release(__u32 slot, __u64 address, __u64 sp)
+{
+  struct thread_state *state = thread_state_of_slot(slot);
+
+  if (!state) return; /* then the inner release counts as free_unknown */
+  state->handed_on = address;
+  state->handed_on_sp = sp;
+}
+
 /* Entry of a releasing function. */
 static __always_inline void enter_release(struct pt_regs *ctx, __u64 cookie, __u32 slot)
 {
@@ -268,13 +287,15 @@ static __always_inline void enter_release(struct pt_regs *ctx, __u64 cookie, __u
     count(slot, free_null);
     return;
   }
-  if (release_block(slot, address)) return;
-  state = existing_thread_state();
-  if (state && state->slot == slot && state->call.sp && inside_call(&state->call, sp)) {
-    count(slot, nested);
-    return;
+  if (!release_block(slot, address)) {
+    state = existing_thread_state();
+    if (state && state->slot == slot && continues_release(state, address, sp)) {
+      count(slot, nested);
+      return;
+    }
+    release_unknown(slot);
   }
-  release_unknown(slot);
+  if (AT_COOKIE_FLAGS(cookie) & AT_PROBE_HANDS_ON) remember_release(slot, address, sp);
 }
 
 #endif

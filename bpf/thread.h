@@ -23,6 +23,8 @@ struct call {
 
 struct thread_state {
   struct call call;
+  __u64 handed_on;    /* block last released by a function that may pass it on to another probed release */
+  __u64 handed_on_sp; /* stack pointer at that function's entry */
   __u32 slot;
   __u32 thread; /* index into threads; 0: not yet known */
 };
@@ -46,6 +48,7 @@ static __always_inline struct thread_state *thread_state_of_slot(__u32 slot)
     /* First use, or the thread survived an exec: nothing of the old image is true any more. */
     state->call.sp = 0;
     state->call.has_aside = 0;
+    state->handed_on = 0;
     state->thread = 0;
     state->slot = slot;
   }

@@ -3,10 +3,10 @@
  * the unit tests; what differs between the two is given by the includer, which defines before including this:
  *
  *   AT_UNWIND_GLOBAL                  how a function is declared that is to be verified once, for any arguments:
- *                                     in BPF non-static and never inlined, else the verifier sees 128 copies of a frame
+ *                                     in BPF non-static and never inlined, else the verifier sees 256 copies of it
  *   AT_UNWIND_COPY(to, bytes, from)   copies stack memory of the walked thread; 0 on success
  *   AT_UNWIND_BLOCK(index)            const struct at_unwind_block *, or NULL
- *   AT_UNWIND_CHUNK(index)            const struct at_unwind_row *: the AT_UNWIND_CHUNK_ROWS rows of that chunk, or NULL
+ *   AT_UNWIND_CHUNK(index)            const struct at_unwind_row *: that chunk's AT_UNWIND_CHUNK_ROWS rows, or NULL
  *   AT_UNWIND_SIDE_RULE(index)        const struct at_unwind_side *, or NULL
  *   AT_UNWIND_REPAIR(slot)            the return address a pending return probe replaced at that address, or 0
  *

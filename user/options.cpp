@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The only file that includes CLI11, which takes the arguments apart and lists the options; values and rules are checked
-// by our own code, so that messages say what is wrong with what. A subcommand is one declare_ function in kSubcommands.
+// The only file that includes CLI11, which takes the arguments apart and lists the options; values and rules are
+// checked by our own code, so that messages say what is wrong with what. A subcommand is one declare_ function in
+// kSubcommands.
 #include "user/options.h"
 
 #include <fmt/format.h>
@@ -24,7 +25,9 @@ constexpr uint64_t kMaxPid = 1u << 22;  // PID_MAX_LIMIT of 64-bit kernels
 constexpr size_t kMaxCommLength = 15;   // TASK_COMM_LEN - 1
 constexpr size_t kMaxPids = 1000;       // below AT_MAX_SLOTS, which execs use up too
 
-Error usage(std::string message, std::string hint) { return {ErrorKind::Usage, std::move(message), std::move(hint), 0}; }
+Error usage(std::string message, std::string hint) {
+  return {ErrorKind::Usage, std::move(message), std::move(hint), 0};
+}
 
 /// A subcommand on the command line.
 struct Subcommand {
@@ -58,7 +61,9 @@ class OptionGroup {
   }
 
   void flag(const std::string& names, const char* help, bool& set) {
-    app_.add_flag_callback(names, [&set] { set = true; }, help)->group(title_);
+    app_.add_flag_callback(
+            names, [&set] { set = true; }, help)
+        ->group(title_);
   }
 
  private:
@@ -112,7 +117,8 @@ bool add_name(const std::string& name, size_t longest, Words& names) {
 
 void declare_targets(CLI::App& app, TargetOptions& targets) {
   OptionGroup group(app, "What to trace");
-  group.values("-p,--pid", "PID[,PID...]", "running processes by number", "process ids from 1 to 4194304, separated by commas, at most 1000",
+  group.values("-p,--pid", "PID[,PID...]", "running processes by number",
+               "process ids from 1 to 4194304, separated by commas, at most 1000",
                [&](const std::string& text) { return add_pids(text, targets.pids); });
   group.values("--comm", "NAME", "running processes by name, as ps -o comm shows it", "a name of 1 to 15 bytes",
                [&](const std::string& text) { return add_name(text, kMaxCommLength, targets.comms); });
@@ -122,32 +128,32 @@ void declare_targets(CLI::App& app, TargetOptions& targets) {
 
 void declare_timing(CLI::App& app, ReportOptions& o) {
   OptionGroup group(app, "When to report");
-  group.value("-i,--interval", "TIME", "time between two reports [2s]", "a time from 10ms to 1d, such as 500ms, 2s or 1m",
-              [&](const std::string& text) {
-                return store<nanoseconds>(parse_duration(text), std::chrono::milliseconds(10), std::chrono::hours(24), o.interval);
+  group.value("-i,--interval", "TIME", "time between two reports [2s]",
+              "a time from 10ms to 1d, such as 500ms, 2s or 1m", [&](const std::string& text) {
+                return store<nanoseconds>(parse_duration(text), std::chrono::milliseconds(10), std::chrono::hours(24),
+                                          o.interval);
               });
-  group.value("-n,--count", "N", "end after N reports", "a number from 1 to 1000000000", [&](const std::string& text) {
-    return store<uint64_t>(parse_count(text), 1, 1'000'000'000, o.count);
-  });
-  group.value("-d,--duration", "TIME", "end after this time with a last report", "a time from 10ms to 365d, such as 30s or 1h",
-              [&](const std::string& text) {
-                return store<nanoseconds>(parse_duration(text), std::chrono::milliseconds(10), std::chrono::hours(365 * 24),
-                                          o.duration);
+  group.value("-n,--count", "N", "end after N reports", "a number from 1 to 1000000000",
+              [&](const std::string& text) { return store<uint64_t>(parse_count(text), 1, 1'000'000'000, o.count); });
+  group.value("-d,--duration", "TIME", "end after this time with a last report",
+              "a time from 10ms to 365d, such as 30s or 1h", [&](const std::string& text) {
+                return store<nanoseconds>(parse_duration(text), std::chrono::milliseconds(10),
+                                          std::chrono::hours(365 * 24), o.duration);
               });
 }
 
 void declare_contents(CLI::App& app, ReportOptions& o) {
   OptionGroup group(app, "What to show");
-  group.value("--top", "N", "rows of each table [10; JSON: all]", "a number from 1 to 1000000", [&](const std::string& text) {
-    return store<uint64_t>(parse_count(text), 1, 1'000'000, o.top);
-  });
+  group.value("--top", "N", "rows of each table [10; JSON: all]", "a number from 1 to 1000000",
+              [&](const std::string& text) { return store<uint64_t>(parse_count(text), 1, 1'000'000, o.top); });
   group.value("--min-size", "SIZE", "leave out smaller allocations", "a size up to 1TiB, such as 64, 4KiB or 1M",
               [&](const std::string& text) {
                 return store<uint64_t>(parse_size(text), 0, uint64_t{1} << 40, o.min_size_bytes);
               });
-  group.value("--older", "TIME", "rank by blocks that have lived longer than this", "a time from 1ms to 30d, such as 10s or 5m",
-              [&](const std::string& text) {
-                return store<nanoseconds>(parse_duration(text), std::chrono::milliseconds(1), std::chrono::hours(30 * 24), o.older);
+  group.value("--older", "TIME", "rank by blocks that have lived longer than this",
+              "a time from 1ms to 30d, such as 10s or 5m", [&](const std::string& text) {
+                return store<nanoseconds>(parse_duration(text), std::chrono::milliseconds(1),
+                                          std::chrono::hours(30 * 24), o.older);
               });
   group.value("-t,--tid", "TID", "list only this thread of the -p processes", "a thread id from 1 to 4194304",
               [&](const std::string& text) { return store<uint64_t>(parse_number(text), 1, kMaxPid, o.tid); });
@@ -208,7 +214,8 @@ Status check_report(const ReportOptions& o, const JsonFlags& json, const std::op
                  "choose one of the two");
   }
   if (!program && !selects) {
-    return usage("nothing to trace", "name a running process with -p PID, --comm NAME or --cgroup DIR, or a command after \"--\"");
+    return usage("nothing to trace",
+                 "name a running process with -p PID, --comm NAME or --cgroup DIR, or a command after \"--\"");
   }
   if (o.tid && targets.pids.empty()) return usage("--tid needs -p", "name the thread's process: -p PID --tid TID");
   if (json.document && json.lines) {
@@ -247,8 +254,8 @@ Subcommand declare_doctor(CLI::App& root) {
   CLI::App* app = root.add_subcommand("doctor", "what this kernel, and a process on it, allow alloctrail to do");
   auto options = std::make_shared<DoctorOptions>();
   OptionGroup target(*app, "What to examine");
-  target.value("-p,--pid", "PID", "a running process: its allocators and the place of every probe", "a process id from 1 to 4194304",
-               [options](const std::string& text) {
+  target.value("-p,--pid", "PID", "a running process: its allocators and the place of every probe",
+               "a process id from 1 to 4194304", [options](const std::string& text) {
                  return store<uint64_t>(parse_number(text), 1, kMaxPid, options->pid);
                });
   OptionGroup(*app, "Output").flag("--json", "one JSON document", options->json);

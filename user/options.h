@@ -31,7 +31,7 @@ struct ReportOptions {
   TargetOptions targets;
 
   std::chrono::nanoseconds interval = std::chrono::seconds(2);
-  std::optional<uint64_t> count;                     ///< reports; none: until the target ends or a signal comes
+  std::optional<uint64_t> count;  ///< reports; none: until the target ends or a signal comes
   std::optional<std::chrono::nanoseconds> duration;
 
   std::optional<size_t> top;  ///< rows of each table; none: kTextRows as text, all as JSON

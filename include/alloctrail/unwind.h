@@ -13,7 +13,7 @@ struct at_unwind_row {
 };
 AT_ASSERT_SIZE(at_unwind_row, 8);
 
-/* Bits 0-3 of a rule. CFA is the stack pointer after the frame has returned; the return address lies at CFA - 8. */
+/* Bits 0-3 of a rule. CFA: the stack pointer after the frame has returned; the return address lies at CFA - 8. */
 enum at_unwind_type {
   AT_UNWIND_INVALID = 0,     /* no unwind information                                                            */
   AT_UNWIND_CFA_RSP = 1,     /* CFA = rsp + 8k; bits 4-17 k, bits 18-31 r: 0 rbp unchanged, else rbp at CFA - 8r */
@@ -30,10 +30,11 @@ enum at_unwind_type {
 #define AT_UNWIND_CFA_BYTES(rule) ((((rule) >> 4) & AT_UNWIND_WORDS_MAX) * 8u)
 #define AT_UNWIND_RBP_BYTES(rule) (((rule) >> 18) * 8u)
 #define AT_UNWIND_VALUE(rule) ((rule) >> 4)
-#define AT_UNWIND_FRAME(type, cfa_words, rbp_words) ((__u32)(type) | (__u32)(cfa_words) << 4 | (__u32)(rbp_words) << 18)
+#define AT_UNWIND_FRAME(type, cfa_words, rbp_words) \
+  ((__u32)(type) | (__u32)(cfa_words) << 4 | (__u32)(rbp_words) << 18)
 #define AT_UNWIND_RULE(type, value) ((__u32)(type) | (__u32)(value) << 4)
 
-/* ---- side table: the few rules that do not fit into 32 bits (realigned stacks, hand-written assembly) -------------- */
+/* ---- side table: the few rules that do not fit into 32 bits (realigned stacks, hand-written assembly) ----------- */
 struct at_unwind_side {
   __s32 offset;         /* see enum at_unwind_side_cfa */
   __s32 add;
@@ -58,13 +59,13 @@ enum at_unwind_side_rbp {
   AT_UNWIND_RBP_LOST = 3,   /* the caller's value is gone */
 };
 
-/* ---- blocks: where to search. One per AT_UNWIND_BLOCK_BYTES of image ------------------------------------------------ */
+/* ---- blocks: where to search. One per AT_UNWIND_BLOCK_BYTES of image --------------------------------------------- */
 #define AT_UNWIND_BLOCK_SHIFT 9
 #define AT_UNWIND_BLOCK_BYTES (1u << AT_UNWIND_BLOCK_SHIFT)
 
 struct at_unwind_block {
   __u32 row;   /* the row in force at the block's first byte */
-  __u32 count; /* rows from there on that begin before the block's end; at least 1, at most 1 + AT_UNWIND_BLOCK_BYTES */
+  __u32 count; /* rows from there on that begin before the block's end: 1 to AT_UNWIND_BLOCK_BYTES */
 };
 AT_ASSERT_SIZE(at_unwind_block, 8);
 
@@ -76,7 +77,7 @@ AT_ASSERT_SIZE(at_unwind_block, 8);
 #define AT_UNWIND_MAX_BLOCKS (2u << 20)
 #define AT_UNWIND_MAX_SIDES 16384u
 
-/* ---- what one process has mapped executable, sorted by start ------------------------------------------------------- */
+/* ---- what one process has mapped executable, sorted by start ----------------------------------------------------- */
 struct at_unwind_mapping {
   __u64 start;
   __u64 end;

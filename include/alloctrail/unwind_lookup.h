@@ -17,7 +17,7 @@ AT_UNWIND_INLINE __u32 at_unwind_search(const struct at_unwind_row *rows, __u32 
 {
   __u32 found = first, end = first + count;
 
-  for (__u32 step = AT_UNWIND_BLOCK_BYTES; step; step /= 2) {
+  for (__u32 step = AT_UNWIND_BLOCK_BYTES / 2; step; step /= 2) {
     __u32 next = found + step;
 
     if (next < end && rows[next & mask].pc <= offset) found = next;
@@ -30,7 +30,7 @@ AT_UNWIND_INLINE __u32 at_unwind_search(const struct at_unwind_row *rows, __u32 
 /* Index of the mapping that holds the address, or AT_UNWIND_NO_MAPPING. */
 AT_UNWIND_INLINE __u32 at_unwind_search_mappings(const struct at_unwind_process *process, __u64 address)
 {
-  /* Mappings from `after` on start after the address. Read twice, so that no comparison tells the verifier about both. */
+  /* Mappings from `after` on start after the address. Read twice: no comparison shall tell the verifier about both. */
   __u32 count = process->mapping_count, after = *(const volatile __u32 *)&process->mapping_count;
 
   for (__u32 step = AT_UNWIND_MAX_MAPPINGS; step; step /= 2) {

@@ -81,7 +81,7 @@ TEST_F(Lifecycle, KilledTargetLeavesAFinalReport) {
 TEST_F(Lifecycle, TargetThatExitsDuringReportsEndsTheRunCleanly) {
   for (int round = 0; round < 5; ++round) {
     Workload workload = story("exit");
-    Tracer tracer({workload.pid()}, deadline, {"--interval", "1ms"});
+    Tracer tracer({workload.pid()}, deadline, {"--interval", "10ms"});
     workload.go_without_truth();
     const Tracer::End end = tracer.wait_end();
     EXPECT_EQ(end.exit_code, 0) << end.error_text;

@@ -9,15 +9,22 @@ namespace alloctrail {
 namespace {
 
 TEST(AllocatorFunctions, ShapesFollowTheFunctionsArguments) {
-  const std::pair<const char*, at_shape> expected[] = {
-      {"malloc", AT_SHAPE_SIZE},         {"valloc", AT_SHAPE_SIZE},
-      {"calloc", AT_SHAPE_COUNT_SIZE},   {"memalign", AT_SHAPE_ALIGN_SIZE},
-      {"realloc", AT_SHAPE_REALLOC},     {"reallocarray", AT_SHAPE_REALLOC_ARRAY},
-      {"free", AT_SHAPE_FREE},           {"posix_memalign", AT_SHAPE_OUT_ALIGN_SIZE},
-      {"_Znwm", AT_SHAPE_SIZE},          {"_ZnamSt11align_val_tRKSt9nothrow_t", AT_SHAPE_SIZE},
-      {"_ZdlPvm", AT_SHAPE_FREE},        {"sdallocx", AT_SHAPE_FREE},
-      {"rallocx", AT_SHAPE_REALLOC},     {"tc_memalign", AT_SHAPE_ALIGN_SIZE},
-      {"mi_malloc_aligned", AT_SHAPE_SIZE}, {"mi_new_n", AT_SHAPE_COUNT_SIZE}};
+  const std::pair<const char*, at_shape> expected[] = {{"malloc", AT_SHAPE_SIZE},
+                                                       {"valloc", AT_SHAPE_SIZE},
+                                                       {"calloc", AT_SHAPE_COUNT_SIZE},
+                                                       {"memalign", AT_SHAPE_ALIGN_SIZE},
+                                                       {"realloc", AT_SHAPE_REALLOC},
+                                                       {"reallocarray", AT_SHAPE_REALLOC_ARRAY},
+                                                       {"free", AT_SHAPE_FREE},
+                                                       {"posix_memalign", AT_SHAPE_OUT_ALIGN_SIZE},
+                                                       {"_Znwm", AT_SHAPE_SIZE},
+                                                       {"_ZnamSt11align_val_tRKSt9nothrow_t", AT_SHAPE_SIZE},
+                                                       {"_ZdlPvm", AT_SHAPE_FREE},
+                                                       {"sdallocx", AT_SHAPE_FREE},
+                                                       {"rallocx", AT_SHAPE_REALLOC},
+                                                       {"tc_memalign", AT_SHAPE_ALIGN_SIZE},
+                                                       {"mi_malloc_aligned", AT_SHAPE_SIZE},
+                                                       {"mi_new_n", AT_SHAPE_COUNT_SIZE}};
   for (const auto& [name, shape] : expected) {
     const auto function = find_allocator_function(name);
     ASSERT_TRUE(function) << name;
@@ -33,7 +40,8 @@ TEST(AllocatorFunctions, OnlyThrowingFormsOfNewThrow) {
 }
 
 TEST(AllocatorFunctions, SimilarNamesAreNotTaken) {
-  for (const char* name : {"", "mallo", "malloc_usable_size", "free_list", "_Znwj", "nallocx", "je_malloc_default", "je_tc_free", "xallocx"})
+  for (const char* name : {"", "mallo", "malloc_usable_size", "free_list", "_Znwj", "nallocx", "je_malloc_default",
+                           "je_tc_free", "xallocx"})
     EXPECT_FALSE(find_allocator_function(name)) << name;
 }
 

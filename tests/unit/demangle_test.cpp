@@ -34,8 +34,9 @@ TEST(Demangle, CxxNamesBecomeReadable) {
 
 TEST(Demangle, LegacyRustNamesLoseTheirHashAndEscapes) {
   EXPECT_EQ(demangle("_ZN4core3fmt5write17h0123456789abcdefE"), "core::fmt::write");
-  EXPECT_EQ(demangle("_ZN66_$LT$alloc..vec..Vec$LT$T$GT$$u20$as$u20$core..ops..drop..Drop$GT$4drop17h0123456789abcdefE"),
-            "<alloc::vec::Vec<T> as core::ops::drop::Drop>::drop");
+  EXPECT_EQ(
+      demangle("_ZN66_$LT$alloc..vec..Vec$LT$T$GT$$u20$as$u20$core..ops..drop..Drop$GT$4drop17h0123456789abcdefE"),
+      "<alloc::vec::Vec<T> as core::ops::drop::Drop>::drop");
   EXPECT_EQ(demangle("_ZN4main3run28_$u7b$$u7b$closure$u7d$$u7d$17hfedcba9876543210E.llvm.42"),
             "main::run::{{closure}}");
   EXPECT_EQ(demangle("_ZN6a$RF$b5c$C$d17h0123456789abcdefE"), "a&b::c,d");
@@ -67,22 +68,25 @@ TEST(Demangle, NamesBeyondTheLimitComeBackUnchanged) {
 }
 
 TEST(Demangle, NamesThatWouldFillTheMemoryComeBackUnchanged) {
-  EXPECT_EQ(demangle(doubling_name(3)),
-            "f(A<int, int>, A<A<int, int>, A<int, int> >, A<A<A<int, int>, A<int, int> >, A<A<int, int>, A<int, int> > >, "
-            "A<A<A<A<int, int>, A<int, int> >, A<A<int, int>, A<int, int> > >, A<A<A<int, int>, A<int, int> >, "
-            "A<A<int, int>, A<int, int> > > >)");
+  EXPECT_EQ(
+      demangle(doubling_name(3)),
+      "f(A<int, int>, A<A<int, int>, A<int, int> >, A<A<A<int, int>, A<int, int> >, A<A<int, int>, A<int, int> > >, "
+      "A<A<A<A<int, int>, A<int, int> >, A<A<int, int>, A<int, int> > >, A<A<A<int, int>, A<int, int> >, "
+      "A<A<int, int>, A<int, int> > > >)");
   for (const int levels : {16, 40, 200, 700}) EXPECT_EQ(demangle(doubling_name(levels)), doubling_name(levels));
 }
 
 TEST(Demangle, MutatedNamesNeverCrash) {
-  const std::string seeds[] = {"_ZNSt6vectorIiSaIiEE9push_backERKi",
-                               "_ZSt11make_uniqueI3FooJRKiDpOT_EENSt9_MakeUniqIT_E15__single_objectEDpOT0_",
-                               "_ZN66_$LT$alloc..vec..Vec$LT$T$GT$$u20$as$u20$core..ops..drop..Drop$GT$4drop17h0123456789abcdefE"};
+  const std::string seeds[] = {
+      "_ZNSt6vectorIiSaIiEE9push_backERKi",
+      "_ZSt11make_uniqueI3FooJRKiDpOT_EENSt9_MakeUniqIT_E15__single_objectEDpOT0_",
+      "_ZN66_$LT$alloc..vec..Vec$LT$T$GT$$u20$as$u20$core..ops..drop..Drop$GT$4drop17h0123456789abcdefE"};
   std::mt19937 random(1);
   size_t readable = 0;
   for (int i = 0; i < 30'000; ++i) {
     std::string name = seeds[i % 3];
-    for (int change = 0; change < 3; ++change) name[2 + random() % (name.size() - 2)] = static_cast<char>(33 + random() % 94);
+    for (int change = 0; change < 3; ++change)
+      name[2 + random() % (name.size() - 2)] = static_cast<char>(33 + random() % 94);
     readable += demangle(name) != name ? 1 : 0;
   }
   EXPECT_GT(readable, 0U);

@@ -17,8 +17,8 @@ using test::Bytes;
 using test::ElfImage;
 using test::file_of;
 
-const Bytes kMalloc = {0x55, 0x31, 0xc0, 0x5d, 0xc3};              // push %rbp; xor %eax,%eax; pop %rbp; ret
-const Bytes kFree = {0x48, 0x85, 0xff, 0x74, 0x01, 0x55, 0xc3};    // test %rdi,%rdi; je; push; ret
+const Bytes kMalloc = {0x55, 0x31, 0xc0, 0x5d, 0xc3};            // push %rbp; xor %eax,%eax; pop %rbp; ret
+const Bytes kFree = {0x48, 0x85, 0xff, 0x74, 0x01, 0x55, 0xc3};  // test %rdi,%rdi; je; push; ret
 
 ElfImage sample() {
   ElfImage image;
@@ -45,8 +45,9 @@ TEST(CodeFile, FunctionsOfTheSymbolTableAreVisitedWithAddressAndSize) {
   file->each_function([&](const ElfFunction& function) {
     found[std::string(function.name)] = {function.address, function.size};
   });
-  const std::map<std::string, std::pair<uint64_t, uint64_t>> expected = {
-      {"malloc", {ElfImage::address(0), 5}}, {"free", {ElfImage::address(1), 7}}, {"aligned_alloc", {ElfImage::address(3), 5}}};
+  const std::map<std::string, std::pair<uint64_t, uint64_t>> expected = {{"malloc", {ElfImage::address(0), 5}},
+                                                                         {"free", {ElfImage::address(1), 7}},
+                                                                         {"aligned_alloc", {ElfImage::address(3), 5}}};
   EXPECT_EQ(found, expected);
 }
 
@@ -157,7 +158,9 @@ TEST(CodeFile, FlippedBitsInASmallFileDoNoHarm) {
     Bytes damaged = image;
     for (unsigned flips = 1 + random() % 8; flips > 0; --flips) {
       // Text is full of padding; the tables behind it and the headers are where damage matters.
-      const size_t headers = random() % 2 == 0 ? random() % 0x80 : ElfImage::kTextOffset + random() % (image.size() - ElfImage::kTextOffset);
+      const size_t headers = random() % 2 == 0
+                                 ? random() % 0x80
+                                 : ElfImage::kTextOffset + random() % (image.size() - ElfImage::kTextOffset);
       damaged[headers] ^= static_cast<uint8_t>(1u << random() % 8);
     }
     expect_harmless(damaged);
@@ -167,7 +170,8 @@ TEST(CodeFile, FlippedBitsInASmallFileDoNoHarm) {
 TEST(CodeFile, RandomFieldsInTheHeadersDoNoHarm) {
   const Bytes image = sample().build();
   std::mt19937_64 random(77);
-  const uint64_t odd[] = {0, 1, 0x7fffffff, 0xffffffff, UINT64_MAX, UINT64_MAX - 0x30fff, image.size(), image.size() - 1, 1u << 31};
+  const uint64_t odd[] = {
+      0, 1, 0x7fffffff, 0xffffffff, UINT64_MAX, UINT64_MAX - 0x30fff, image.size(), image.size() - 1, 1u << 31};
   const size_t sections = image.size() - 7 * sizeof(Elf64_Shdr);
   for (int round = 0; round < 3000; ++round) {
     Bytes damaged = image;
@@ -196,7 +200,8 @@ TEST(CodeFile, DamagedCLibraryDoesNoHarm) {
   for (int round = 0; round < 150; ++round) {
     Bytes damaged = image;
     for (int flips = 0; flips < 400; ++flips)
-      damaged[round % 2 == 0 ? random() % damaged.size() : random() % 0x28000] ^= static_cast<uint8_t>(1u << random() % 8);
+      damaged[round % 2 == 0 ? random() % damaged.size() : random() % 0x28000] ^=
+          static_cast<uint8_t>(1u << random() % 8);
     std::copy_n(image.begin(), EI_NIDENT + 8, damaged.begin());  // or nothing but the first check is tried
     if (round % 5 == 0) damaged.resize(random() % damaged.size());
     expect_harmless(damaged);

@@ -94,8 +94,8 @@ class ElfImage {
     image.insert(image.end(), bytes, bytes + size);
   }
   static void append(Bytes& image, const Bytes& bytes) { append(image, bytes.data(), bytes.size()); }
-  static void add_section(std::vector<Elf64_Shdr>& sections, uint32_t type, uint64_t offset, uint64_t size, uint32_t link,
-                          uint64_t entry) {
+  static void add_section(std::vector<Elf64_Shdr>& sections, uint32_t type, uint64_t offset, uint64_t size,
+                          uint32_t link, uint64_t entry) {
     Elf64_Shdr header{};
     header.sh_type = type;
     header.sh_offset = offset;

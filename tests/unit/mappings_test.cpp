@@ -21,10 +21,13 @@ Mapping only(std::string_view text) {
   return mappings.empty() ? Mapping{} : mappings[0];
 }
 
-Tgid self() { return Tgid{static_cast<uint32_t>(getpid())}; }
+Tgid self() {
+  return Tgid{static_cast<uint32_t>(getpid())};
+}
 
 TEST(Mappings, AllFieldsOfALineAreRead) {
-  const Mapping mapping = only("7f0000001000-7f0000003000 r-xp 0001a000 08:21 1234567                    /usr/lib/libx.so\n");
+  const Mapping mapping =
+      only("7f0000001000-7f0000003000 r-xp 0001a000 08:21 1234567                    /usr/lib/libx.so\n");
   EXPECT_EQ(mapping.start, 0x7f0000001000u);
   EXPECT_EQ(mapping.end, 0x7f0000003000u);
   EXPECT_EQ(mapping.file_offset, 0x1a000u);

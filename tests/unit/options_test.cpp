@@ -97,7 +97,9 @@ TEST(Options, EverythingAfterTheDashesBelongsToTheCommand) {
   EXPECT_EQ(o.format, OutputFormat::Text);
 }
 
-TEST(Options, AnExplicitAutoProbeKindIsNoChoice) { EXPECT_FALSE(report("report -p 1 --probe-kind auto").probe_kind); }
+TEST(Options, AnExplicitAutoProbeKindIsNoChoice) {
+  EXPECT_FALSE(report("report -p 1 --probe-kind auto").probe_kind);
+}
 
 TEST(Options, ALaterCallKnowsNothingOfAnEarlierOne) {
   EXPECT_EQ(report("report -p 1 --json").format, OutputFormat::Json);
@@ -121,10 +123,12 @@ TEST(Options, HelpAndVersionAreTextToPrint) {
   for (const char* word : {"report", "doctor", "--help", "--version"}) {
     EXPECT_NE(text("--help").find(word), std::string::npos) << word;
   }
-  for (const char* word :
-       {"-p, --pid", "--comm", "--cgroup", "[-- COMMAND ARGS...]", "-i, --interval", "-n, --count", "-d, --duration", "--top",
-        "--min-size", "--older", "-t, --tid", "--json ", "--json-lines", "-o, --output", "--full-stacks", "--bytes", "--color",
-        "--max-live", "--max-stacks", "--max-sites", "--probe-kind", "EXAMPLES", "What to trace:", "Output:"}) {
+  for (const char* word : {"-p, --pid",      "--comm",       "--cgroup",       "[-- COMMAND ARGS...]",
+                           "-i, --interval", "-n, --count",  "-d, --duration", "--top",
+                           "--min-size",     "--older",      "-t, --tid",      "--json ",
+                           "--json-lines",   "-o, --output", "--full-stacks",  "--bytes",
+                           "--color",        "--max-live",   "--max-stacks",   "--max-sites",
+                           "--probe-kind",   "EXAMPLES",     "What to trace:", "Output:"}) {
     EXPECT_NE(text("report --help").find(word), std::string::npos) << word;
   }
   EXPECT_EQ(text("report -h"), text("report --help"));
@@ -157,10 +161,13 @@ const Refusal kRefusals[] = {
     {"-p 1", "a command must come before '-p'", "alloctrail --help lists the commands"},
     {"report", "nothing to trace",
      "name a running process with -p PID, --comm NAME or --cgroup DIR, or a command after \"--\""},
-    {"report --", "nothing follows \"--\"", "write the command to start after it: alloctrail report -- COMMAND ARGS..."},
-    {"report -p 1 -- ls", "running processes (-p, --comm, --cgroup) and a command to start (after \"--\") exclude each other",
+    {"report --", "nothing follows \"--\"",
+     "write the command to start after it: alloctrail report -- COMMAND ARGS..."},
+    {"report -p 1 -- ls",
+     "running processes (-p, --comm, --cgroup) and a command to start (after \"--\") exclude each other",
      "choose one of the two"},
-    {"report --comm a -- ls", "running processes (-p, --comm, --cgroup) and a command to start (after \"--\") exclude each other",
+    {"report --comm a -- ls",
+     "running processes (-p, --comm, --cgroup) and a command to start (after \"--\") exclude each other",
      "choose one of the two"},
     {"report -p 1 --json --json-lines", "--json and --json-lines exclude each other",
      "--json writes one document at the end, --json-lines one object a line as it goes"},
@@ -230,8 +237,10 @@ TEST(Options, BoundsThemselvesAreAllowed) {
 }
 
 TEST(Options, EmptyValuesAreRefused) {
-  for (const std::vector<std::string>& args : std::vector<std::vector<std::string>>{
-           {"report", "-p", ""}, {"report", "--comm", ""}, {"report", "--cgroup", ""}, {"report", "-p", "1", "-o", ""}}) {
+  for (const std::vector<std::string>& args : std::vector<std::vector<std::string>>{{"report", "-p", ""},
+                                                                                    {"report", "--comm", ""},
+                                                                                    {"report", "--cgroup", ""},
+                                                                                    {"report", "-p", "1", "-o", ""}}) {
     const Result<Command> command = parse_options(args);
     ASSERT_FALSE(command) << args[1];
     EXPECT_EQ(command.error().kind, ErrorKind::Usage);

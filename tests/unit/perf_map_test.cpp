@@ -52,14 +52,17 @@ TEST(PerfMap, LaterLineWinsWhereTheyOverlap) {
 }
 
 TEST(PerfMap, LinesThatMakeNoSenseAreLeftOut) {
-  const PerfMap map("nonsense\n1000\n1000 10\n1000 10 \n1000 0 empty\nffffffffffffffff 10 wraps\n"
-                    "10000000000000000 1 too_big\n-10 10 minus\n\n2000 10 good");
+  const PerfMap map(
+      "nonsense\n1000\n1000 10\n1000 10 \n1000 0 empty\nffffffffffffffff 10 wraps\n"
+      "10000000000000000 1 too_big\n-10 10 minus\n\n2000 10 good");
   EXPECT_EQ(map.find(0x1000), "");
   EXPECT_EQ(map.find(~uint64_t{0}), "");
   EXPECT_EQ(map.find(0x200f), "good");
 }
 
-TEST(PerfMap, EmptyMapKnowsNothing) { EXPECT_EQ(PerfMap("").find(0), ""); }
+TEST(PerfMap, EmptyMapKnowsNothing) {
+  EXPECT_EQ(PerfMap("").find(0), "");
+}
 
 TEST(PerfMaps, OwnFileIsReadAndReadAgainWhenItGrows) {
   OwnPerfMap file;

@@ -19,8 +19,8 @@ using test::file_of;
 using Names = std::set<std::string>;
 
 constexpr uint8_t kJump = 0xe9, kCall = 0xe8;
-const Bytes kOwnWork = {0x55, 0x5d, 0xc3};       // push %rbp; pop %rbp; ret
-const Bytes kTestNull = {0x48, 0x85, 0xff};      // test %rdi,%rdi
+const Bytes kOwnWork = {0x55, 0x5d, 0xc3};   // push %rbp; pop %rbp; ret
+const Bytes kTestNull = {0x48, 0x85, 0xff};  // test %rdi,%rdi
 const Bytes kRet = {0xc3};
 
 ModulePlan plan_of(const ElfImage& image) {
@@ -31,9 +31,8 @@ ModulePlan plan_of(const ElfImage& image) {
 }
 
 const PlannedProbe* find(const ModulePlan& plan, const std::string& function, ProbeMoment moment) {
-  const auto found = std::ranges::find_if(plan.probes, [&](const PlannedProbe& probe) {
-    return probe.function == function && probe.moment == moment;
-  });
+  const auto found = std::ranges::find_if(
+      plan.probes, [&](const PlannedProbe& probe) { return probe.function == function && probe.moment == moment; });
   return found == plan.probes.end() ? nullptr : &*found;
 }
 
@@ -152,7 +151,8 @@ TEST(ProbePlan, OperatorsThatGoThroughMallocAreLeftToIt) {
   image.add("malloc", kOwnWork);
   image.add("free", kOwnWork);
   // push; call malloc; test %rax,%rax; je (back to the call); pop; ret
-  image.add("_Znwm", ElfImage::join({{0x53}, ElfImage::transfer(kCall, 2, 1, 0), {0x48, 0x85, 0xc0, 0x74, 0xf6, 0x5b, 0xc3}}));
+  image.add("_Znwm",
+            ElfImage::join({{0x53}, ElfImage::transfer(kCall, 2, 1, 0), {0x48, 0x85, 0xc0, 0x74, 0xf6, 0x5b, 0xc3}}));
   image.add("_ZdlPv", ElfImage::transfer(kJump, 3, 0, 1));
   image.add("_ZdlPvm", ElfImage::join({kTestNull, {0x74, 0x05}, ElfImage::transfer(kJump, 4, 5, 3), kRet}));
   const ModulePlan plan = plan_of(image);
@@ -204,8 +204,9 @@ TEST(ProbePlan, ThrowingNewIsProbedAtItsReturnInstructionsNeverByAReturnProbe) {
 TEST(ProbePlan, ReturnInstructionSharedByTwoOperatorsIsProbedOnce) {
   ElfImage image = with_fast_new();
   image.add("_Znam", ElfImage::join({kTestNull, {0x74, 0x01}, kRet, ElfImage::transfer(kJump, 3, 6, 1)}));
-  EXPECT_EQ(return_sites(plan_of(image)), (std::vector<uint64_t>{ElfImage::file_offset(1) + 2, ElfImage::file_offset(2) + 5,
-                                                                 ElfImage::file_offset(3) + 5}));
+  EXPECT_EQ(return_sites(plan_of(image)),
+            (std::vector<uint64_t>{ElfImage::file_offset(1) + 2, ElfImage::file_offset(2) + 5,
+                                   ElfImage::file_offset(3) + 5}));
 }
 
 TEST(ProbePlan, ReturnBehindACallThatNeverReturnsIsNotProbed) {
@@ -222,8 +223,9 @@ TEST(ProbePlan, ThrowingNewThatLeavesByAComputedJumpIsNotHookedAndSaysSo) {
   image.add("_Znwm", {0x48, 0x85, 0xff, 0x74, 0x01, 0xc3, 0xff, 0xe0});  // ...; ret; jmp *%rax
   const ModulePlan plan = plan_of(image);
   EXPECT_EQ(entered(plan), Names{"malloc"});
-  EXPECT_EQ(plan.not_hooked, (std::vector<std::string>{
-                                 "_Znwm: its returns cannot all be found: it jumps to a computed address at 0x31046"}));
+  EXPECT_EQ(
+      plan.not_hooked,
+      (std::vector<std::string>{"_Znwm: its returns cannot all be found: it jumps to a computed address at 0x31046"}));
 }
 
 TEST(ProbePlan, NothrowNewMayCarryAReturnProbe) {
@@ -238,11 +240,20 @@ TEST(ProbePlan, ReleaseThatSometimesJumpsToAnotherIsFlagged) {
   image.soname = "libc.so.6";
   image.add("free", kOwnWork);
   // test $1,%dil; je +1; ret; jmp free
-  image.add("_ZdlPvm", ElfImage::join({{0x40, 0xf6, 0xc7, 0x01, 0x74, 0x01}, kRet, ElfImage::transfer(kJump, 1, 7, 0)}));
+  image.add("_ZdlPvm",
+            ElfImage::join({{0x40, 0xf6, 0xc7, 0x01, 0x74, 0x01}, kRet, ElfImage::transfer(kJump, 1, 7, 0)}));
   const ModulePlan plan = plan_of(image);
   ASSERT_NE(find(plan, "_ZdlPvm", ProbeMoment::Entry), nullptr);
   EXPECT_EQ(find(plan, "_ZdlPvm", ProbeMoment::Entry)->flags, AT_PROBE_HANDS_ON);
   EXPECT_EQ(find(plan, "free", ProbeMoment::Entry)->flags, 0u);
+}
+
+TEST(ProbePlan, ReleaseThatStartsItselfAnewHandsNothingOn) {
+  ElfImage image;
+  image.soname = "libc.so.6";
+  // test $1,%dil; je +1; ret; jmp free
+  image.add("free", ElfImage::join({{0x40, 0xf6, 0xc7, 0x01, 0x74, 0x01}, kRet, ElfImage::transfer(kJump, 0, 7, 0)}));
+  EXPECT_EQ(plan_of(image).probes.at(0).flags, 0u);
 }
 
 TEST(ProbePlan, ReleaseThatReturnsEarlyForNullOnlyIsLeftToTheOther) {
@@ -320,23 +331,61 @@ struct RealLibrary {
 };
 
 const RealLibrary kRealLibraries[] = {
-    {"/lib/x86_64-linux-gnu/libc.so.6", "glibc",
-     {"malloc", "free", "calloc", "realloc", "reallocarray", "posix_memalign", "aligned_alloc", "valloc", "pvalloc"}, 0},
-    {"/lib/ld-musl-x86_64.so.1", "musl",
-     {"malloc", "free", "calloc", "realloc", "reallocarray", "posix_memalign", "aligned_alloc"}, 0},
-    {"/usr/lib/x86_64-linux-gnu/libjemalloc.so.2", "jemalloc",
-     {"malloc", "free", "calloc", "realloc", "posix_memalign", "aligned_alloc", "memalign", "valloc", "mallocx", "rallocx",
-      "dallocx", "sdallocx", "_Znwm", "_ZnwmRKSt9nothrow_t", "_ZdlPvm", "_ZdaPvm"}, 3},
-    {"/usr/lib/x86_64-linux-gnu/libtcmalloc.so.4", "tcmalloc",
-     {"malloc", "free", "calloc", "realloc", "posix_memalign", "aligned_alloc", "pvalloc", "_Znwm", "_ZnwmSt11align_val_t",
-      "_ZnwmRKSt9nothrow_t", "_ZnwmSt11align_val_tRKSt9nothrow_t", "_ZdlPvm", "_ZdlPvRKSt9nothrow_t", "_ZdlPvSt11align_val_t",
-      "_ZdlPvmSt11align_val_t", "_ZdlPvSt11align_val_tRKSt9nothrow_t", "tc_malloc_skip_new_handler"}, 6},
-    {"/usr/lib/x86_64-linux-gnu/libmimalloc.so.2", "mimalloc",
-     {"malloc", "free", "calloc", "realloc", "pvalloc", "reallocf", "_Znwm", "mi_malloc_small", "mi_malloc_aligned",
-      "mi_malloc_aligned_at", "mi_zalloc", "mi_zalloc_small", "mi_zalloc_aligned", "mi_zalloc_aligned_at", "mi_mallocn",
-      "mi_calloc_aligned", "mi_calloc_aligned_at", "mi_rezalloc", "mi_realloc_aligned", "mi_realloc_aligned_at",
-      "mi_rezalloc_aligned", "mi_rezalloc_aligned_at", "mi_reallocn", "mi_reallocarray", "mi_recalloc", "mi_recalloc_aligned",
-      "mi_recalloc_aligned_at", "mi_posix_memalign", "mi_pvalloc", "mi_new_n", "mi_new_nothrow", "mi_new_aligned_nothrow"}, 5},
+    {"/lib/x86_64-linux-gnu/libc.so.6",
+     "glibc",
+     {"malloc", "free", "calloc", "realloc", "reallocarray", "posix_memalign", "aligned_alloc", "valloc", "pvalloc"},
+     0},
+    {"/lib/ld-musl-x86_64.so.1",
+     "musl",
+     {"malloc", "free", "calloc", "realloc", "reallocarray", "posix_memalign", "aligned_alloc"},
+     0},
+    {"/usr/lib/x86_64-linux-gnu/libjemalloc.so.2",
+     "jemalloc",
+     {"malloc", "free", "calloc", "realloc", "posix_memalign", "aligned_alloc", "memalign", "valloc", "mallocx",
+      "rallocx", "dallocx", "sdallocx", "_Znwm", "_ZnwmRKSt9nothrow_t", "_ZdlPvm", "_ZdaPvm"},
+     3},
+    {"/usr/lib/x86_64-linux-gnu/libtcmalloc.so.4",
+     "tcmalloc",
+     {"malloc", "free", "calloc", "realloc", "posix_memalign", "aligned_alloc", "pvalloc", "_Znwm",
+      "_ZnwmSt11align_val_t", "_ZnwmRKSt9nothrow_t", "_ZnwmSt11align_val_tRKSt9nothrow_t", "_ZdlPvm",
+      "_ZdlPvRKSt9nothrow_t", "_ZdlPvSt11align_val_t", "_ZdlPvmSt11align_val_t", "_ZdlPvSt11align_val_tRKSt9nothrow_t",
+      "tc_malloc_skip_new_handler"},
+     6},
+    {"/usr/lib/x86_64-linux-gnu/libmimalloc.so.2",
+     "mimalloc",
+     {"malloc",
+      "free",
+      "calloc",
+      "realloc",
+      "pvalloc",
+      "reallocf",
+      "_Znwm",
+      "mi_malloc_small",
+      "mi_malloc_aligned",
+      "mi_malloc_aligned_at",
+      "mi_zalloc",
+      "mi_zalloc_small",
+      "mi_zalloc_aligned",
+      "mi_zalloc_aligned_at",
+      "mi_mallocn",
+      "mi_calloc_aligned",
+      "mi_calloc_aligned_at",
+      "mi_rezalloc",
+      "mi_realloc_aligned",
+      "mi_realloc_aligned_at",
+      "mi_rezalloc_aligned",
+      "mi_rezalloc_aligned_at",
+      "mi_reallocn",
+      "mi_reallocarray",
+      "mi_recalloc",
+      "mi_recalloc_aligned",
+      "mi_recalloc_aligned_at",
+      "mi_posix_memalign",
+      "mi_pvalloc",
+      "mi_new_n",
+      "mi_new_nothrow",
+      "mi_new_aligned_nothrow"},
+     5},
     {"/usr/lib/x86_64-linux-gnu/libstdc++.so.6", "", {}, 0},
 };
 

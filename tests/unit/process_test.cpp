@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "user/target/process.h"
 
+#include <elf.h>
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -11,6 +14,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstring>
 #include <functional>
 #include <thread>
 
@@ -21,7 +25,9 @@
 namespace alloctrail {
 namespace {
 
-Tgid tgid(pid_t id) { return Tgid{static_cast<uint32_t>(id)}; }
+Tgid tgid(pid_t id) {
+  return Tgid{static_cast<uint32_t>(id)};
+}
 
 /// A child that prepares itself, says so, and then waits to be killed.
 class Child {
@@ -144,6 +150,70 @@ TEST(Process, DeadProcessIsRefused) {
   EXPECT_FALSE(read_figures(tgid(child.pid())));
 }
 
+/// A 32-bit program that waits for ever: pause(); jump back.
+std::vector<uint8_t> program_of_32_bits() {
+  const std::vector<uint8_t> code = {0xb8, 29, 0, 0, 0, 0xcd, 0x80, 0xeb, 0xf7};
+  const uint32_t start = sizeof(Elf32_Ehdr) + sizeof(Elf32_Phdr), base = 0x10000;
+  Elf32_Ehdr header{};
+  std::memcpy(header.e_ident, ELFMAG, SELFMAG);
+  header.e_ident[EI_CLASS] = ELFCLASS32;
+  header.e_ident[EI_DATA] = ELFDATA2LSB;
+  header.e_ident[EI_VERSION] = header.e_version = EV_CURRENT;
+  header.e_type = ET_EXEC;
+  header.e_machine = EM_386;
+  header.e_entry = base + start;
+  header.e_phoff = header.e_ehsize = sizeof(header);
+  header.e_phentsize = sizeof(Elf32_Phdr);
+  header.e_phnum = 1;
+  const auto size = static_cast<uint32_t>(start + code.size());
+  const Elf32_Phdr load{PT_LOAD, 0, base, base, size, size, PF_R | PF_X, 0x1000};
+  std::vector<uint8_t> out(size);
+  std::memcpy(out.data(), &header, sizeof(header));
+  std::memcpy(out.data() + sizeof(header), &load, sizeof(load));
+  std::memcpy(out.data() + start, code.data(), code.size());
+  return out;
+}
+
+TEST(Process, ProgramOf32BitsIsRefused) {
+  const std::vector<uint8_t> program = program_of_32_bits();
+  const UniqueFd file(memfd_create("program", MFD_CLOEXEC));
+  ASSERT_EQ(write(file.get(), program.data(), program.size()), static_cast<ssize_t>(program.size()));
+  int started[2];
+  ASSERT_EQ(pipe2(started, O_CLOEXEC), 0);
+  const pid_t pid = fork();
+  if (pid == 0) {
+    char* const none[] = {nullptr};
+    fexecve(file.get(), none, none);
+    if (write(started[1], "x", 1) != 1) _exit(1);
+    _exit(127);
+  }
+  close(started[1]);
+  char byte;
+  const bool runs = read(started[0], &byte, 1) == 0;  // exec has closed the other end
+  close(started[0]);
+  const auto target = open_target(tgid(pid));
+  kill(pid, SIGKILL);
+  waitpid(pid, nullptr, 0);
+  if (!runs) GTEST_SKIP() << "this kernel does not run 32-bit programs";
+  ASSERT_FALSE(target);
+  EXPECT_EQ(target.error().kind, ErrorKind::NotSupported);
+  EXPECT_EQ(target.error().message, "process " + std::to_string(pid) + " is a 32-bit program");
+}
+
+TEST(Process, AnotherUsersProcessIsRefusedWithWhatToDo) {
+  const pid_t pid = fork();
+  if (pid == 0) {
+    if (geteuid() == 0 && setuid(65534) != 0) _exit(2);
+    const auto target = open_target(tgid(1));
+    const bool right = !target && target.error().kind == ErrorKind::NotSupported && !target.error().hint.empty() &&
+                       target.error().message == "not permitted to look at process 1";
+    _exit(right ? 0 : 1);
+  }
+  int status = 0;
+  waitpid(pid, &status, 0);
+  EXPECT_EQ(status, 0);
+}
+
 /// A child whose main thread has exited while another one lives on.
 class ChildWithoutMainThread {
  public:
@@ -217,21 +287,22 @@ TEST(Figures, NamesAndMemoryOfAProcessAreRead) {
 }
 
 TEST(Figures, ArgumentsAreJoinedByBlanks) {
-  int out[2];
-  ASSERT_EQ(pipe(out), 0);
+  int in[2], out[2];
+  ASSERT_EQ(pipe2(in, O_CLOEXEC), 0);
+  ASSERT_EQ(pipe2(out, O_CLOEXEC), 0);
   const pid_t pid = fork();
   if (pid == 0) {
+    dup2(in[0], 0);
     dup2(out[1], 1);
     execl("/bin/sh", "sh", "-c", "echo; read line", "third argument", nullptr);
     _exit(127);
   }
   char byte;
-  ASSERT_EQ(read(out[0], &byte, 1), 1);  // the shell runs
+  ASSERT_EQ(read(out[0], &byte, 1), 1);  // the shell runs, and waits for a line that never comes
   const auto figures = read_figures(tgid(pid));
   kill(pid, SIGKILL);
   waitpid(pid, nullptr, 0);
-  close(out[0]);
-  close(out[1]);
+  for (const int fd : {in[0], in[1], out[0], out[1]}) close(fd);
   ASSERT_TRUE(figures);
   EXPECT_EQ(figures->command, "sh -c echo; read line third argument");
 }

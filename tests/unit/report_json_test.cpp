@@ -29,13 +29,14 @@ std::set<std::string> keys(const json& object) {
 
 TEST(ReportJson, TheObjectHasExactlyTheDocumentedFields) {
   const json report = parsed(leaking());
-  EXPECT_EQ(keys(report), (std::set<std::string>{"schema", "time", "elapsed_s", "end", "warnings", "process", "totals",
-                                                 "threads", "threads_left_out", "sites", "sites_left_out", "accounting",
-                                                 "probes"}));
+  EXPECT_EQ(keys(report),
+            (std::set<std::string>{"schema", "time", "elapsed_s", "end", "warnings", "process", "totals", "threads",
+                                   "threads_left_out", "sites", "sites_left_out", "accounting", "probes"}));
   EXPECT_EQ(keys(report["process"]), (std::set<std::string>{"pid", "comm", "command", "rss_bytes", "vm_data_bytes",
                                                             "vm_size_bytes", "threads"}));
-  const std::set<std::string> figures = {"outstanding_bytes", "outstanding_blocks", "allocated_bytes", "allocated_blocks",
-                                         "freed_bytes",       "freed_blocks",       "change_bytes",    "change_blocks"};
+  const std::set<std::string> figures = {"outstanding_bytes", "outstanding_blocks", "allocated_bytes",
+                                         "allocated_blocks",  "freed_bytes",        "freed_blocks",
+                                         "change_bytes",      "change_blocks"};
   std::set<std::string> totals = figures;
   totals.insert({"allocated_bytes_per_s", "allocated_blocks_per_s", "freed_bytes_per_s", "freed_blocks_per_s"});
   EXPECT_EQ(keys(report["totals"]), totals);
@@ -46,7 +47,8 @@ TEST(ReportJson, TheObjectHasExactlyTheDocumentedFields) {
   site.insert({"tid", "thread", "stack_status", "stack"});
   EXPECT_EQ(keys(report["sites"][0]), site);
   EXPECT_EQ(keys(report["sites"][0]["stack"][0]),
-            (std::set<std::string>{"address", "function", "module", "module_offset", "file", "line", "inlined"}));
+            (std::set<std::string>{"address", "function", "module", "module_offset", "file", "line", "inlined",
+                                   "allocator"}));
   EXPECT_EQ(keys(report["probes"][0]), (std::set<std::string>{"function", "module", "offset", "kind", "site", "hits"}));
 }
 
@@ -58,16 +60,25 @@ TEST(ReportJson, HeadAndTotalsHoldTheSnapshotsFigures) {
   EXPECT_EQ(report["elapsed_s"], 4.0);
   EXPECT_EQ(report["end"], nullptr);
   EXPECT_EQ(report["warnings"], json::array());
-  EXPECT_EQ(report["process"],
-            (json{{"pid", 4242}, {"comm", "orders"},
-                  {"command", "/usr/bin/orders --threads 3 --config /etc/orders/production.conf"}, {"rss_bytes", 35'861'299},
-                  {"vm_data_bytes", 220'200'960}, {"vm_size_bytes", 1'288'490'188}, {"threads", 4}}));
-  EXPECT_EQ(report["totals"],
-            (json{{"outstanding_bytes", 13'046'480}, {"outstanding_blocks", 125'400}, {"allocated_bytes", 103'614'400},
-                  {"allocated_blocks", 1'234'600}, {"freed_bytes", 90'567'920}, {"freed_blocks", 1'109'200},
-                  {"change_bytes", 6'342'240}, {"change_blocks", 62'498}, {"allocated_bytes_per_s", 25'102'400.0},
-                  {"allocated_blocks_per_s", 306'350.0}, {"freed_bytes_per_s", 21'931'280.0},
-                  {"freed_blocks_per_s", 275'101.0}}));
+  EXPECT_EQ(report["process"], (json{{"pid", 4242},
+                                     {"comm", "orders"},
+                                     {"command", "/usr/bin/orders --threads 3 --config /etc/orders/production.conf"},
+                                     {"rss_bytes", 35'861'299},
+                                     {"vm_data_bytes", 220'200'960},
+                                     {"vm_size_bytes", 1'288'490'188},
+                                     {"threads", 4}}));
+  EXPECT_EQ(report["totals"], (json{{"outstanding_bytes", 13'046'480},
+                                    {"outstanding_blocks", 125'400},
+                                    {"allocated_bytes", 103'614'400},
+                                    {"allocated_blocks", 1'234'600},
+                                    {"freed_bytes", 90'567'920},
+                                    {"freed_blocks", 1'109'200},
+                                    {"change_bytes", 6'342'240},
+                                    {"change_blocks", 62'498},
+                                    {"allocated_bytes_per_s", 25'102'400.0},
+                                    {"allocated_blocks_per_s", 306'350.0},
+                                    {"freed_bytes_per_s", 21'931'280.0},
+                                    {"freed_blocks_per_s", 275'101.0}}));
 }
 
 TEST(ReportJson, ThreadsAndSitesAreRankedAndComplete) {
@@ -95,14 +106,27 @@ TEST(ReportJson, ThreadsAndSitesAreRankedAndComplete) {
 TEST(ReportJson, StacksStartAtTheCallerAndAddressesAreHexStrings) {
   const json stack = parsed(leaking())["sites"][0]["stack"];
   ASSERT_EQ(stack.size(), 4u);
-  EXPECT_EQ(stack[0], (json{{"address", "0x401320"}, {"function", "OrderBook::add(Order const&)"}, {"module", "/usr/bin/orders"},
-                            {"module_offset", "0x1320"}, {"file", "/src/orders/order_book.cpp"}, {"line", 88},
-                            {"inlined", true}}));
-  EXPECT_EQ(stack[2], (json{{"address", "0x401500"}, {"function", ""}, {"module", "/usr/bin/orders"},
-                            {"module_offset", "0x1500"}, {"file", ""}, {"line", 0}, {"inlined", false}}));
+  EXPECT_EQ(stack[0], (json{{"address", "0x401320"},
+                            {"function", "OrderBook::add(Order const&)"},
+                            {"module", "/usr/bin/orders"},
+                            {"module_offset", "0x1320"},
+                            {"file", "/src/orders/order_book.cpp"},
+                            {"line", 88},
+                            {"inlined", true},
+                            {"allocator", false}}));
+  EXPECT_EQ(stack[2], (json{{"address", "0x401500"},
+                            {"function", ""},
+                            {"module", "/usr/bin/orders"},
+                            {"module_offset", "0x1500"},
+                            {"file", ""},
+                            {"line", 0},
+                            {"inlined", false},
+                            {"allocator", false}}));
   const json all = parsed(leaking(), nullptr, {std::nullopt, std::nullopt, FrameChoice::All})["sites"][0]["stack"];
   ASSERT_EQ(all.size(), 6u);
   EXPECT_EQ(all[0]["function"], "malloc");
+  EXPECT_EQ(all[1]["allocator"], true);
+  EXPECT_EQ(all[2]["allocator"], false);
 }
 
 TEST(ReportJson, WithoutAReportBeforeChangesAreNull) {
@@ -139,9 +163,12 @@ TEST(ReportJson, AccountingHoldsEveryCounterAndTheIdentities) {
 TEST(ReportJson, ProbesNameTheirSiteAndHits) {
   const json report = parsed(leaking());
   ASSERT_EQ(report["probes"].size(), 2u);
-  EXPECT_EQ(report["probes"][1],
-            (json{{"function", "free"}, {"module", samples::kLibc}, {"offset", "0x89729"}, {"kind", "session"},
-                  {"site", "+9: push %rbp, past a test that would be single-stepped"}, {"hits", 1'109'212}}));
+  EXPECT_EQ(report["probes"][1], (json{{"function", "free"},
+                                       {"module", samples::kLibc},
+                                       {"offset", "0x89729"},
+                                       {"kind", "session"},
+                                       {"site", "+9: push %rbp, past a test that would be single-stepped"},
+                                       {"hits", 1'109'212}}));
 }
 
 TEST(ReportJson, OptionalFieldsAppearWhenAskedFor) {
@@ -164,9 +191,12 @@ TEST(ReportJson, OptionalFieldsAppearWhenAskedFor) {
 TEST(ReportJson, AnyBytesInNamesBecomeValidUtf8) {
   Snapshot now = leaking();
   now.process.comm = "\xff\xfe";
-  now.process.command = "a\xc0\xaf" "b \x1b \n \"quoted\"";
+  now.process.command =
+      "a\xc0\xaf"
+      "b \x1b \n \"quoted\"";
   now.threads[2].name = "\xed\xa0\x80";
-  now.stacks[0] = {{samples::frame(1, "f\x80", "/src/\xe6\xbc", 1)}, AT_STACK_complete};
+  now.stacks[0] = {{samples::frame(1, "f\x80", "/src/\xe6\xbc", 1), samples::frame(2, "g\"\\\n", "", 0)},
+                   AT_STACK_complete};
   now.warnings = {"\xf5"};
   now.probes[0].module = "/\xff";
   const json report = parsed(now);
@@ -174,6 +204,7 @@ TEST(ReportJson, AnyBytesInNamesBecomeValidUtf8) {
   EXPECT_EQ(report["process"]["command"].get<std::string>().substr(0, 1), "a");
   EXPECT_NE(report["process"]["command"].get<std::string>().find("b \x1b \n \"quoted\""), std::string::npos);
   EXPECT_EQ(report["sites"][0]["stack"][0]["function"], "f\xef\xbf\xbd");
+  EXPECT_EQ(report["sites"][0]["stack"][1]["function"], "g\"\\\n");
 }
 
 TEST(ReportJson, LargeFiguresStayExact) {

@@ -216,14 +216,15 @@ TEST(AllocatorFrames, AStackOfNothingElseIsShownWhole) {
 }
 
 TEST(AllocatorFrames, OnlyAllocatorsAreRecognised) {
-  for (const char* name : {"malloc", "__libc_calloc", "realloc", "posix_memalign", "operator new(unsigned long)",
-                           "operator new[](unsigned long, std::nothrow_t const&)", "je_malloc_default", "tc_newarray",
-                           "mi_malloc", "std::allocator_traits<std::allocator<int> >::allocate(std::allocator<int>&, unsigned long)",
-                           "__gnu_cxx::new_allocator<char>::allocate(unsigned long, void const*)"}) {
+  for (const char* name :
+       {"malloc", "__libc_calloc", "realloc", "posix_memalign", "operator new(unsigned long)",
+        "operator new[](unsigned long, std::nothrow_t const&)", "je_malloc_default", "tc_newarray", "mi_malloc",
+        "std::allocator_traits<std::allocator<int> >::allocate(std::allocator<int>&, unsigned long)",
+        "__gnu_cxx::new_allocator<char>::allocate(unsigned long, void const*)"}) {
     EXPECT_TRUE(is_allocator_frame(samples::bare_frame(1, name, "/usr/bin/x", 1))) << name;
   }
-  for (const char* name : {"", "main", "zmalloc", "malloc_order", "Pool::operator new(unsigned long)", "my_malloc", "xmalloc",
-                           "mi_compute", "strdup", "std::vector<int>::push_back(int const&)"}) {
+  for (const char* name : {"", "main", "zmalloc", "malloc_order", "Pool::operator new(unsigned long)", "my_malloc",
+                           "xmalloc", "mi_compute", "strdup", "std::vector<int>::push_back(int const&)"}) {
     EXPECT_FALSE(is_allocator_frame(samples::bare_frame(1, name, "/usr/bin/x", 1))) << name;
   }
   EXPECT_TRUE(is_allocator_frame(samples::bare_frame(1, "", "/usr/lib/libjemalloc.so.2", 1)));

@@ -32,7 +32,9 @@ void expect_golden(const std::string& name, const std::string& text) {
   EXPECT_EQ(text, read_file(path)) << path;
 }
 
-ReportStyle plain(size_t width) { return {{width, Color::Off, Charset::Utf8}, ByteFigures::Scaled}; }
+ReportStyle plain(size_t width) {
+  return {{width, Color::Off, Charset::Utf8}, ByteFigures::Scaled};
+}
 
 std::string report(const Snapshot& now, const Snapshot* before, const ReportQuery& query, const ReportStyle& style) {
   return report_text(now, report_view(now, before, query), style);
@@ -47,9 +49,10 @@ size_t widest_line(const std::string& text) {
 
 Snapshot with_losses() {
   Snapshot s = leaking();
-  s.warnings = {"no probe has fired in 4 s: the program may use an allocator that was not found; alloctrail doctor -p 4242 "
-                "shows what was",
-                "libfoo.so: not hooked: 32-bit"};
+  s.warnings = {
+      "no probe has fired in 4 s: the program may use an allocator that was not found; alloctrail doctor -p 4242 "
+      "shows what was",
+      "libfoo.so: not hooked: 32-bit"};
   s.counters.lost_live_full_calls = 12'000;
   s.counters.lost_live_full_bytes = 1'200'000;
   s.counters.seen_calls += 12'000;
@@ -82,7 +85,9 @@ TEST_F(ReportText, OneOfThreeThreadsLeaksAt120Columns) {
   expect_golden("report_120", report(leaking(), &before, {}, plain(120)));
 }
 
-TEST_F(ReportText, FirstReportIntoAFileIsNotCut) { expect_golden("report_file", report(leaking(), nullptr, {}, plain(0))); }
+TEST_F(ReportText, FirstReportIntoAFileIsNotCut) {
+  expect_golden("report_file", report(leaking(), nullptr, {}, plain(0)));
+}
 
 TEST_F(ReportText, TopRowsOfOneThreadWithAllFramesAndExactBytes) {
   ReportStyle style = plain(100);
@@ -90,7 +95,9 @@ TEST_F(ReportText, TopRowsOfOneThreadWithAllFramesAndExactBytes) {
   expect_golden("report_one_thread", report(leaking(), nullptr, {1, Tid{4244}, FrameChoice::All}, style));
 }
 
-TEST_F(ReportText, IdleProcessSaysSo) { expect_golden("report_idle", report(samples::idle(), nullptr, {}, plain(80))); }
+TEST_F(ReportText, IdleProcessSaysSo) {
+  expect_golden("report_idle", report(samples::idle(), nullptr, {}, plain(80)));
+}
 
 TEST_F(ReportText, LossesAndWarningsAreLoudAndWhole) {
   expect_golden("report_losses", report(with_losses(), nullptr, {1, std::nullopt, FrameChoice::Callers}, plain(80)));
@@ -109,9 +116,10 @@ TEST_F(ReportText, HostileNamesStayOnTheirLineAndInTheirColumn) {
   now.threads[0].name = "\x1b[31mred";
   now.threads[1].name = "\xe6\xbc\xa2\xe5\xad\x97\xe2\x80\xae";
   now.threads[2].name = "two\nlines\r";
-  now.stacks[0] = {{samples::frame(1, "f\x1b[0m()", "/src/\xf0\x9f\x98\x80/a\tb.c", 1),
-                    samples::bare_frame(2, std::string("nul\0nul", 7), "/lib/\x9b.so", 2), samples::bare_frame(3, "", "", 0)},
-                   AT_STACK_fault};
+  now.stacks[0] = {
+      {samples::frame(1, "f\x1b[0m()", "/src/\xf0\x9f\x98\x80/a\tb.c", 1),
+       samples::bare_frame(2, std::string("nul\0nul", 7), "/lib/\x9b.so", 2), samples::bare_frame(3, "", "", 0)},
+      AT_STACK_fault};
   now.warnings = {"can not read /tmp/\x1b[1m\n"};
   const std::string text = report(now, nullptr, {}, plain(80));
   EXPECT_EQ(text.find('\x1b'), std::string::npos);

@@ -24,18 +24,20 @@ inline const char* const kLibc = "/usr/lib/x86_64-linux-gnu/libc.so.6";
 inline Stack leak_stack() {
   Frame inlined = frame(0x401320, "OrderBook::add(Order const&)", "/src/orders/order_book.cpp", 88);
   inlined.inlined = true;
-  return {{bare_frame(0x7f0000089110, "malloc", kLibc, 0x89110),
-           bare_frame(0x7f00000a0010, "operator new(unsigned long)", "/usr/lib/x86_64-linux-gnu/libstdc++.so.6", 0xa0010),
-           inlined, frame(0x401320, "handle_request(int)", "/src/orders/server.cpp", 142),
-           bare_frame(0x401500, "", "/usr/bin/orders", 0x1500),
-           bare_frame(0x7f0000085134, "start_thread", kLibc, 0x85134)},
-          AT_STACK_complete};
+  return {
+      {bare_frame(0x7f0000089110, "malloc", kLibc, 0x89110),
+       bare_frame(0x7f00000a0010, "operator new(unsigned long)", "/usr/lib/x86_64-linux-gnu/libstdc++.so.6", 0xa0010),
+       inlined, frame(0x401320, "handle_request(int)", "/src/orders/server.cpp", 142),
+       bare_frame(0x401500, "", "/usr/bin/orders", 0x1500), bare_frame(0x7f0000085134, "start_thread", kLibc, 0x85134)},
+      AT_STACK_complete};
 }
 
 inline Stack cache_stack() {
   return {{bare_frame(0x7f0000089110, "malloc", kLibc, 0x89110),
-           frame(0x402000, "Cache::insert(std::basic_string_view<char, std::char_traits<char> >, std::vector<unsigned char, "
-                 "std::allocator<unsigned char> >&&)", "/src/orders/third_party/caching/include/caching/cache.hpp", 31),
+           frame(0x402000,
+                 "Cache::insert(std::basic_string_view<char, std::char_traits<char> >, std::vector<unsigned char, "
+                 "std::allocator<unsigned char> >&&)",
+                 "/src/orders/third_party/caching/include/caching/cache.hpp", 31),
            frame(0x403000, "main", "/src/orders/main.cpp", 12)},
           AT_STACK_frame_pointers};
 }
@@ -45,8 +47,9 @@ inline Snapshot leaking() {
   Snapshot s;
   s.time = std::chrono::system_clock::time_point(std::chrono::milliseconds(1738555506789));
   s.elapsed = std::chrono::milliseconds(4000);
-  s.process = {Tgid{4242}, "orders", "/usr/bin/orders --threads 3 --config /etc/orders/production.conf", 35'861'299,
-               220'200'960, 1'288'490'188, 4};
+  s.process = {Tgid{4242}, "orders",    "/usr/bin/orders --threads 3 --config /etc/orders/production.conf",
+               35'861'299, 220'200'960, 1'288'490'188,
+               4};
   s.threads = {{Tid{4242}, "orders", true, {614'400, 600}, {307'200, 300}, {}},
                {Tid{4243}, "worker-1", false, {3'000'000, 9'000}, {2'950'000, 8'900}, {}},
                {Tid{4244}, "worker-2", true, {100'000'000, 1'225'000}, {87'310'720, 1'100'000}, {}}};
@@ -55,8 +58,9 @@ inline Snapshot leaking() {
              {2, 0, {12'689'280, 125'000}, {0, 0}, {}},
              {2, 1, {87'310'720, 1'100'000}, {87'310'720, 1'100'000}, {}}};
   s.stacks = {leak_stack(), cache_stack()};
-  s.probes = {{"malloc", kLibc, 0x89110, "session", "entry: push %r12 is emulated", 1'234'602},
-              {"free", kLibc, 0x89729, "session", "+9: push %rbp, past a test that would be single-stepped", 1'109'212}};
+  s.probes = {
+      {"malloc", kLibc, 0x89110, "session", "entry: push %r12 is emulated", 1'234'602},
+      {"free", kLibc, 0x89729, "session", "+9: push %rbp, past a test that would be single-stepped", 1'109'212}};
   s.counters.seen_calls = 1'234'603;
   s.counters.seen_bytes = 103'614'528;
   s.counters.tracked_calls = 1'234'600;

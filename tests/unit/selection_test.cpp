@@ -45,7 +45,9 @@ class NamedChild {
   pid_t pid_ = 0;
 };
 
-std::string unique_name(const char* prefix) { return prefix + std::to_string(getpid()); }
+std::string unique_name(const char* prefix) {
+  return prefix + std::to_string(getpid());
+}
 
 TEST(Selection, ProcessesOfANameAreFound) {
   const std::string name = unique_name("sel");
@@ -107,7 +109,9 @@ class CgroupTree {
   std::string root_;
 };
 
-std::string line(Tgid id) { return std::to_string(raw(id)) + "\n"; }
+std::string line(Tgid id) {
+  return std::to_string(raw(id)) + "\n";
+}
 
 TEST(Selection, ProcessesOfACgroupAndBelowAreFoundOnceEach) {
   const NamedChild top("top"), middle("middle"), leaf("leaf");

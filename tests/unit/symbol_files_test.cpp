@@ -20,7 +20,9 @@
 namespace alloctrail {
 namespace {
 
-std::string fixture_path(const std::string& name) { return SYMBOLS_FIXTURE_DIR "/lib" + name + ".so"; }
+std::string fixture_path(const std::string& name) {
+  return SYMBOLS_FIXTURE_DIR "/lib" + name + ".so";
+}
 
 std::vector<char> read_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);

@@ -19,7 +19,9 @@ namespace {
 const Tgid kSelf{static_cast<uint32_t>(::getpid())};
 const std::string kSource = SYMBOLS_FIXTURE_SOURCE;
 
-std::string fixture_path(const std::string& name) { return SYMBOLS_FIXTURE_DIR "/lib" + name + ".so"; }
+std::string fixture_path(const std::string& name) {
+  return SYMBOLS_FIXTURE_DIR "/lib" + name + ".so";
+}
 
 /// A fixture library in this process; see tests/workloads/symbols.
 class Library {
@@ -62,7 +64,9 @@ const Mapping& mapping_of(const AddressSpace& space, Addr address) {
   return space.mappings.front();
 }
 
-Addr offset(Addr address, uint64_t bytes) { return Addr{raw(address) + bytes}; }
+Addr offset(Addr address, uint64_t bytes) {
+  return Addr{raw(address) + bytes};
+}
 
 // ---- libraries with debug information -----------------------------------------------------------------------------
 
@@ -72,8 +76,7 @@ struct Expected {
 };
 
 const Expected kExpected[] = {
-    {"call_outer",
-     {"void const* fixture::inner<int>(int)", "fixture::Middle::step(int)", "fixture::outer(int)"}},
+    {"call_outer", {"void const* fixture::inner<int>(int)", "fixture::Middle::step(int)", "fixture::outer(int)"}},
     {"call_member", {"fixture::Widget::member(char const*) const"}},
     {"call_hidden", {"fixture::(anonymous namespace)::hidden(long)"}},
     {"plain_function", {"plain_function"}},
@@ -283,8 +286,7 @@ TEST(Symbolizer, CodeOfAJustInTimeCompilerIsNamedByItsMap) {
   std::fprintf(file, "%lx 40 LazyCompile:~hot /app/a.js:10\n", reinterpret_cast<uint64_t>(memory));
   std::fclose(file);
   Symbolizer symbolizer;
-  const std::vector<Frame> frames =
-      symbolizer.resolve(own_space(), Addr{reinterpret_cast<uint64_t>(memory) + 0x3f});
+  const std::vector<Frame> frames = symbolizer.resolve(own_space(), Addr{reinterpret_cast<uint64_t>(memory) + 0x3f});
   ::unlink(path.c_str());
   ::munmap(memory, 4096);
   ASSERT_EQ(frames.size(), 1U);

@@ -14,7 +14,9 @@ namespace {
 #define REPLACED "\xef\xbf\xbd"
 #define ELLIPSIS "\xe2\x80\xa6"
 
-std::string safe(std::string_view raw) { return terminal_text(raw, Charset::Utf8); }
+std::string safe(std::string_view raw) {
+  return terminal_text(raw, Charset::Utf8);
+}
 
 TEST(TerminalText, PrintableTextIsKept) {
   EXPECT_EQ(safe("worker-1 \xc3\xa4 \xe6\xbc\xa2 \xf0\x9f\x98\x80"), "worker-1 \xc3\xa4 \xe6\xbc\xa2 \xf0\x9f\x98\x80");
@@ -23,22 +25,27 @@ TEST(TerminalText, PrintableTextIsKept) {
 TEST(TerminalText, ControlCharactersNeverReachTheTerminal) {
   EXPECT_EQ(safe("a\x1b[31mb"), "a" REPLACED "[31mb");
   EXPECT_EQ(safe(std::string("\0\n\r\x07\x7f", 5)), REPLACED REPLACED REPLACED REPLACED REPLACED);
-  EXPECT_EQ(safe("\xc2\x9b" "31m"), REPLACED "31m");  // C1: CSI in one character
+  EXPECT_EQ(safe("\xc2\x9b"
+                 "31m"),
+            REPLACED "31m");  // C1: CSI in one character
   EXPECT_EQ(safe("a\tb"), "a b");
 }
 
 TEST(TerminalText, CharactersThatReorderOrHideTextAreReplaced) {
-  for (const char* hidden : {"\xe2\x80\xaa", "\xe2\x80\xae", "\xe2\x81\xa6", "\xe2\x81\xa9", "\xe2\x80\xa8", "\xe2\x80\x8b",
-                             "\xe2\x80\x8f", "\xef\xbb\xbf", "\xd8\x9c", "\xf3\xa0\x80\x81", "\xef\xbf\xbf"}) {
+  for (const char* hidden :
+       {"\xe2\x80\xaa", "\xe2\x80\xae", "\xe2\x81\xa6", "\xe2\x81\xa9", "\xe2\x80\xa8", "\xe2\x80\x8b", "\xe2\x80\x8f",
+        "\xef\xbb\xbf", "\xd8\x9c", "\xf3\xa0\x80\x81", "\xef\xbf\xbf"}) {
     EXPECT_EQ(safe(hidden), REPLACED) << display_width(hidden);
   }
 }
 
 TEST(TerminalText, EachByteOfBrokenUtf8BecomesOneReplacement) {
-  EXPECT_EQ(safe("a\xff" "b"), "a" REPLACED "b");
-  EXPECT_EQ(safe("\xe6\xbc"), REPLACED REPLACED);                  // cut short
-  EXPECT_EQ(safe("\xc0\xaf"), REPLACED REPLACED);                  // overlong
-  EXPECT_EQ(safe("\xed\xa0\x80"), REPLACED REPLACED REPLACED);     // surrogate
+  EXPECT_EQ(safe("a\xff"
+                 "b"),
+            "a" REPLACED "b");
+  EXPECT_EQ(safe("\xe6\xbc"), REPLACED REPLACED);                            // cut short
+  EXPECT_EQ(safe("\xc0\xaf"), REPLACED REPLACED);                            // overlong
+  EXPECT_EQ(safe("\xed\xa0\x80"), REPLACED REPLACED REPLACED);               // surrogate
   EXPECT_EQ(safe("\xf4\x90\x80\x80"), REPLACED REPLACED REPLACED REPLACED);  // beyond U+10FFFF
 }
 

@@ -79,9 +79,19 @@ TEST(Units, ImpossibleRatesAreNotPrintedAsNumbers) {
 
 TEST(Units, DurationsUseTheUnitsPeopleUse) {
   const std::vector<std::pair<int64_t, const char*>> cases = {
-      {-1, "0 ms"},          {0, "0 ms"},           {999, "999 ms"},           {1000, "1 s"},         {1099, "1 s"},
-      {4100, "4.1 s"},       {59'999, "59.9 s"},    {60'000, "1 min"},         {125'000, "2 min 5 s"}, {3'600'000, "1 h"},
-      {12'000'000, "3 h 20 min"}, {172'800'000, "2 d"}, {187'200'000, "2 d 4 h"},
+      {-1, "0 ms"},
+      {0, "0 ms"},
+      {999, "999 ms"},
+      {1000, "1 s"},
+      {1099, "1 s"},
+      {4100, "4.1 s"},
+      {59'999, "59.9 s"},
+      {60'000, "1 min"},
+      {125'000, "2 min 5 s"},
+      {3'600'000, "1 h"},
+      {12'000'000, "3 h 20 min"},
+      {172'800'000, "2 d"},
+      {187'200'000, "2 d 4 h"},
   };
   for (const auto& [ms, text] : cases) EXPECT_EQ(format_duration(milliseconds(ms)), text) << ms;
 }
@@ -103,17 +113,26 @@ TEST(Units, ClockTimeIsLocal) {
 
 TEST(Units, SizesTakeBinarySuffixesInAnySpelling) {
   const std::vector<std::pair<const char*, uint64_t>> cases = {
-      {"0", 0},          {"4096", 4096},      {"4096B", 4096},        {"4k", 4096},  {"4K", 4096},
-      {"4kb", 4096},     {"4KiB", 4096},      {"64KiB", 65536},       {"1M", 1 << 20}, {"2GiB", uint64_t{2} << 30},
-      {"1Ti", uint64_t{1} << 40}, {"18446744073709551615", kMost},
+      {"0", 0},
+      {"4096", 4096},
+      {"4096B", 4096},
+      {"4k", 4096},
+      {"4K", 4096},
+      {"4kb", 4096},
+      {"4KiB", 4096},
+      {"64KiB", 65536},
+      {"1M", 1 << 20},
+      {"2GiB", uint64_t{2} << 30},
+      {"1Ti", uint64_t{1} << 40},
+      {"18446744073709551615", kMost},
   };
   for (const auto& [text, bytes] : cases) {
     const Result<uint64_t> parsed = parse_size(text);
     ASSERT_TRUE(parsed) << text;
     EXPECT_EQ(*parsed, bytes) << text;
   }
-  for (const char* text : {"", "k", "-1", "+1", " 1", "1 ", "1kk", "1q", "1.5M", "0x10", "18446744073709551616", "16777216Ti",
-                           "1KiBs", "1ib"}) {
+  for (const char* text : {"", "k", "-1", "+1", " 1", "1 ", "1kk", "1q", "1.5M", "0x10", "18446744073709551616",
+                           "16777216Ti", "1KiBs", "1ib"}) {
     EXPECT_FALSE(parse_size(text)) << text;
   }
 }
@@ -129,9 +148,18 @@ TEST(Units, CountsTakeNoBytes) {
 
 TEST(Units, DurationsAreParsedExactly) {
   const std::vector<std::pair<const char*, int64_t>> cases = {
-      {"500ms", 500'000'000}, {"2s", 2'000'000'000},     {"2", 2'000'000'000},           {"1.5s", 1'500'000'000},
-      {"0.1", 100'000'000},   {"1m", 60'000'000'000},    {"0.25m", 15'000'000'000},      {"1h", 3'600'000'000'000},
-      {"1d", 86'400'000'000'000}, {"0s", 0},             {"1.000000001s", 1'000'000'001}, {"7ns", 7},
+      {"500ms", 500'000'000},
+      {"2s", 2'000'000'000},
+      {"2", 2'000'000'000},
+      {"1.5s", 1'500'000'000},
+      {"0.1", 100'000'000},
+      {"1m", 60'000'000'000},
+      {"0.25m", 15'000'000'000},
+      {"1h", 3'600'000'000'000},
+      {"1d", 86'400'000'000'000},
+      {"0s", 0},
+      {"1.000000001s", 1'000'000'001},
+      {"7ns", 7},
   };
   for (const auto& [text, ns] : cases) {
     const Result<nanoseconds> parsed = parse_duration(text);

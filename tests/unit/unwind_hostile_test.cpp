@@ -39,7 +39,7 @@ void expect_searchable(const UnwindTable& table) {
   ASSERT_EQ(table.blocks.size(), table.rows.back().pc / AT_UNWIND_BLOCK_BYTES + 1);
   for (const at_unwind_block& block : table.blocks) {
     ASSERT_GE(block.count, 1u);
-    ASSERT_LE(block.count, 1 + AT_UNWIND_BLOCK_BYTES);
+    ASSERT_LE(block.count, AT_UNWIND_BLOCK_BYTES);
     ASSERT_LE(uint64_t{block.row} + block.count, table.rows.size());
   }
 }

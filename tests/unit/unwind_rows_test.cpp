@@ -171,6 +171,25 @@ TEST(UnwindRows, DistancesTheRuleCannotHoldGoToTheSideTable) {
   EXPECT_EQ(table.rows[2], (at_unwind_row{2, by_rsp(0x3fff)}));
 }
 
+TEST(UnwindRows, ReturnAddressAwayFromTheCfaGoesToTheSideTable) {
+  const auto table = compile_one({DW_CFA_def_cfa_offset, 32, DW_CFA_offset | 16, 3, DW_CFA_offset | 6, 4});
+  ASSERT_EQ(table.rows, (Rows{{0, AT_UNWIND_RULE(AT_UNWIND_SIDE, 0)}, {0x40, kInvalid}}));
+  EXPECT_EQ(table.sides[0].cfa, AT_UNWIND_SIDE_RSP);
+  EXPECT_EQ(table.sides[0].offset, 32);
+  EXPECT_EQ(table.sides[0].return_offset, -24);
+  EXPECT_EQ(table.sides[0].rbp, AT_UNWIND_RBP_AT_CFA);
+  EXPECT_EQ(table.sides[0].rbp_offset, -32);
+}
+
+TEST(UnwindRows, NumbersWrittenLongerThanNeededAreRead) {
+  const auto table =
+      compile_one({DW_CFA_def_cfa_offset, 0x90, 0x80, 0x80, 0x80, 0x80, 0x00, DW_CFA_advance_loc | 1,
+                   DW_CFA_def_cfa_expression, 7, DW_OP_breg6, 0xf0, 0xff, 0xff, 0xff, 0x7f, DW_OP_deref});
+  EXPECT_EQ(table.rows[0].rule, by_rsp(2));
+  ASSERT_EQ(table.sides.size(), 1u);
+  EXPECT_EQ(table.sides[0].offset, -16);
+}
+
 TEST(UnwindRows, EqualSideRulesAreStoredOnce) {
   const auto table = compile_one({DW_CFA_def_cfa_offset, 20, DW_CFA_advance_loc | 1, DW_CFA_def_cfa_offset, 16,
                                   DW_CFA_advance_loc | 1, DW_CFA_def_cfa_offset, 20});

@@ -55,6 +55,17 @@ TEST_F(UnwindStep, ZeroReturnAddressCompletesTheStack) {
   EXPECT_EQ(walk.status, AT_STACK_complete);
 }
 
+TEST_F(UnwindStep, RuleOfTheCallIsUsedNotOfWhatFollowsIt) {
+  // A call that never returns ends its function: the return address belongs to the next one.
+  kernel.rows[1] = {0x20, AT_UNWIND_UNSUPPORTED};
+  kernel.blocks[0].count = 2;
+  const Walk walk = this->walk(AT_UNWIND_FRAME(AT_UNWIND_CFA_RSP, 1, 0), {kCode + 0x20, 0});
+  EXPECT_EQ(walk.frames, (Frames{kCode + 0x10, kCode + 0x20}));
+  EXPECT_EQ(walk.status, AT_STACK_complete);
+  walker_->process.generation++;
+  EXPECT_EQ(walker_->walk(kCode + 0x20, kStack, 0, AT_UNWIND_EXACT).status, AT_STACK_unsupported);
+}
+
 TEST_F(UnwindStep, AddressInNoMappingEndsTheStackAndIsKept) {
   const Walk walk = this->walk(AT_UNWIND_FRAME(AT_UNWIND_CFA_RSP, 1, 0), {0xdead0000});
   EXPECT_EQ(walk.frames, (Frames{kCode + 0x10, 0xdead0000}));

@@ -153,6 +153,7 @@ class UnwindWalk : public testing::Test {
 #define SHAPE __attribute__((noinline))
 #define KEEP_FRAME() asm volatile("" ::: "memory")
 void descend(uint32_t choices, int depth);
+void (*at_bottom)() = compare_here;  // what the innermost of the nested functions does
 
 SHAPE void small_frame(uint32_t choices, int depth) {
   descend(choices, depth);
@@ -199,7 +200,7 @@ SHAPE void used_rbp(uint32_t choices, int depth) {
 SHAPE void descend(uint32_t choices, int depth) {
   static constexpr void (*kShapes[])(uint32_t, int) = {
       small_frame, large_frame, variable_frame, realigned_frame, realigned_variable_frame, many_registers, used_rbp};
-  if (depth == 0) return compare_here();
+  if (depth == 0) return at_bottom();
   choices = choices * 1664525u + 1013904223u;
   kShapes[(choices >> 16) % std::size(kShapes)](choices, depth - 1);
   KEEP_FRAME();
@@ -284,13 +285,19 @@ SHAPE void interrupted_leaf(volatile int* value) {
   *value = 1;
 }
 
-SHAPE void interrupt_in_frame(int signal) {
+/// Its frame hangs on %rbp at the moment of the interruption.
+SHAPE void interrupted_variable_frame() {
+  auto* room = static_cast<volatile char*>(alloca(16 + comparisons % 300));
+  room[0] = 1;
+  asm volatile("int3");
+  room[1] = 1;
+}
+void interrupt_by_trap() {
   volatile int value = 0;
-  if (signal == SIGTRAP)
-    interrupted_leaf(&value);
-  else
-    raise(signal);
-  KEEP_FRAME();
+  interrupted_leaf(&value);
+}
+void interrupt_in_library() {
+  raise(SIGUSR1);
 }
 
 TEST_F(UnwindWalk, HandlersAndTheFunctionsTheyInterruptAreFound) {
@@ -300,20 +307,25 @@ TEST_F(UnwindWalk, HandlersAndTheFunctionsTheyInterruptAreFound) {
   stack.ss_sp = alternate;
   stack.ss_size = alternate_bytes;
   ASSERT_EQ(sigaltstack(&stack, &old_stack), 0);
-  for (const int signal : {SIGTRAP, SIGUSR1}) {
-    for (const int flags : {0, SA_ONSTACK, SA_SIGINFO | SA_ONSTACK}) {
-      struct sigaction action {
-      }, old{};
-      action.sa_handler = [](int) { descend(3, 3); };
-      action.sa_flags = flags & ~SA_SIGINFO;
-      sigaction(signal, &action, &old);
-      interrupt_in_frame(signal);
-      sigaction(signal, &old, nullptr);
-    }
+  struct sigaction action = {}, old_trap = {}, old_user = {};
+  action.sa_handler = [](int) {
+    at_bottom = compare_here;
+    descend(3, 3);
+  };
+  static constexpr void (*kInterruptions[])() = {interrupt_by_trap, interrupt_in_library, interrupted_variable_frame};
+  for (uint32_t seed = 0; seed < 40; seed++) {
+    action.sa_flags = seed % 4 < 2 ? SA_ONSTACK : 0;
+    sigaction(SIGTRAP, &action, &old_trap);
+    sigaction(SIGUSR1, &action, &old_user);
+    at_bottom = kInterruptions[seed % std::size(kInterruptions)];
+    descend(seed, 8);
+    at_bottom = compare_here;
+    sigaction(SIGTRAP, &old_trap, nullptr);
+    sigaction(SIGUSR1, &old_user, nullptr);
   }
   sigaltstack(&old_stack, nullptr);
   munmap(alternate, alternate_bytes);
-  EXPECT_EQ(comparisons, 6u);
+  EXPECT_EQ(comparisons, 40u);
 }
 
 // ---- return probes

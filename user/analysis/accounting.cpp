@@ -11,7 +11,7 @@ namespace {
 constexpr std::string_view kCallsSuffix = "_calls";
 constexpr std::string_view kBytesSuffix = "_bytes";
 
-constexpr std::array<std::string_view, 9> kFlow = {"seen",     "tracked",  "failed",       "sampled_out", "filtered",
+constexpr std::array<std::string_view, 9> kFlow = {"seen",     "tracked",   "failed",       "sampled_out", "filtered",
                                                    "released", "free_null", "free_unknown", "nested"};
 constexpr std::array<std::string_view, 2> kLossWithoutPrefix = {"realloc_aside_full", "event_lost"};
 
@@ -37,7 +37,9 @@ void add_counter(std::vector<CounterLine>& lines, std::string_view name, std::st
 }
 
 // Differences of counters that wrap at 2^64, read as signed.
-int64_t rest(uint64_t whole, uint64_t parts) { return static_cast<int64_t>(whole - parts); }
+int64_t rest(uint64_t whole, uint64_t parts) {
+  return static_cast<int64_t>(whole - parts);
+}
 
 }  // namespace
 

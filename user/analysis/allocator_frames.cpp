@@ -10,25 +10,38 @@ namespace {
 
 // The C interface, without the prefixes below.
 constexpr std::array<std::string_view, 15> kFunctions = {
-    "malloc", "calloc", "realloc", "reallocarray", "posix_memalign", "aligned_alloc", "memalign", "valloc",
-    "pvalloc", "free", "cfree", "mallocx", "rallocx", "sdallocx", "zalloc"};
+    "malloc",  "calloc", "realloc", "reallocarray", "posix_memalign", "aligned_alloc", "memalign", "valloc",
+    "pvalloc", "free",   "cfree",   "mallocx",      "rallocx",        "sdallocx",      "zalloc"};
 
 // Prefixes that allocators put before those names.
-constexpr std::array<std::string_view, 8> kPrefixes = {"__libc_", "__GI___libc_", "__interceptor_", "__",
-                                                       "_int_",   "je_",          "tc_",            "mi_"};
+constexpr std::array<std::string_view, 8> kPrefixes = {
+    "__libc_", "__GI___libc_", "__interceptor_", "__", "_int_", "je_", "tc_", "mi_"};
 
 // Beginnings of the names of allocators' inner functions, and of what lies between a container and operator new.
-constexpr std::array<std::string_view, 17> kInner = {
-    "operator new(",    "operator new[](",  "operator delete(",       "operator delete[](",
-    "tcmalloc::",       "tc_new",           "je_",                    "mi_new",
-    "mi_heap_",         "_mi_",             "sysmalloc",              "std::allocator<",
-    "std::allocator_traits<", "std::__new_allocator<", "__gnu_cxx::new_allocator<", "__gnu_cxx::__alloc_traits<",
-    "std::__allocator_traits_base"};
+constexpr std::array<std::string_view, 17> kInner = {"operator new(",
+                                                     "operator new[](",
+                                                     "operator delete(",
+                                                     "operator delete[](",
+                                                     "tcmalloc::",
+                                                     "tc_new",
+                                                     "je_",
+                                                     "mi_new",
+                                                     "mi_heap_",
+                                                     "_mi_",
+                                                     "sysmalloc",
+                                                     "std::allocator<",
+                                                     "std::allocator_traits<",
+                                                     "std::__new_allocator<",
+                                                     "__gnu_cxx::new_allocator<",
+                                                     "__gnu_cxx::__alloc_traits<",
+                                                     "std::__allocator_traits_base"};
 
 // Libraries in which every function is the allocator's.
 constexpr std::array<std::string_view, 3> kLibraries = {"libjemalloc", "libtcmalloc", "libmimalloc"};
 
-std::string_view base_name(std::string_view path) { return path.substr(path.rfind('/') + 1); }
+std::string_view base_name(std::string_view path) {
+  return path.substr(path.rfind('/') + 1);
+}
 
 template <size_t kCount>
 bool begins_with_any(std::string_view text, const std::array<std::string_view, kCount>& beginnings) {

@@ -8,8 +8,8 @@
 
 namespace alloctrail {
 
-/// Whether a frame is the allocator's machinery: malloc and its family under any allocator's prefix, the global operator
-/// new, std::allocator, or any function inside an allocator's own shared library.
+/// Whether a frame is the allocator's machinery: malloc and its family under any allocator's prefix, the global
+/// operator new, std::allocator, or any function inside an allocator's own shared library.
 [[nodiscard]] bool is_allocator_frame(const Frame& frame);
 
 /// How many innermost frames of a stack are the allocator's. 0 if all of them are: a stack is never hidden whole.

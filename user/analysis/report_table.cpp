@@ -63,7 +63,9 @@ Usage usage_of(const Part& part) {
   return {part.allocated, part.freed, part.older};
 }
 
-bool is_wanted(const Thread& thread, const ReportQuery& query) { return !query.only_tid || thread.tid == *query.only_tid; }
+bool is_wanted(const Thread& thread, const ReportQuery& query) {
+  return !query.only_tid || thread.tid == *query.only_tid;
+}
 
 // What the report before knew, by keys that hold across snapshots.
 struct Before {
@@ -109,7 +111,8 @@ Usage find_or_nothing(const Map& map, const Key& key) {
 class ViewBuilder {
  public:
   ViewBuilder(const Snapshot& now, const Snapshot* previous, const ReportQuery& query) : now_(now), query_(query) {
-    const bool usable = previous != nullptr && previous->process.pid == now.process.pid && previous->elapsed <= now.elapsed;
+    const bool usable =
+        previous != nullptr && previous->process.pid == now.process.pid && previous->elapsed <= now.elapsed;
     view_.has_previous = usable;
     view_.ranking = now.older_than ? Ranking::Older : Ranking::Outstanding;
     view_.only_tid = query.only_tid;
@@ -170,7 +173,8 @@ class ViewBuilder {
       const Usage before = find_or_nothing(before_.threads, thread_keys_[i]);
       view_.threads.rows.push_back({i, figures(usage_of(now_.threads[i]), before)});
     }
-    finish(view_.threads, [this](const ThreadRow& row) { return std::tuple(raw(now_.threads[row.thread].tid), row.thread); });
+    finish(view_.threads,
+           [this](const ThreadRow& row) { return std::tuple(raw(now_.threads[row.thread].tid), row.thread); });
   }
 
   void add_sites() {
@@ -180,9 +184,8 @@ class ViewBuilder {
       const Figures row = figures(usage_of(site), find_or_nothing(before_.sites, key));
       view_.sites.rows.push_back({site.thread, site.stack, first_frame(site.stack), row});
     }
-    finish(view_.sites, [this](const SiteRow& row) {
-      return std::tuple(raw(now_.threads[row.thread].tid), row.thread, row.stack);
-    });
+    finish(view_.sites,
+           [this](const SiteRow& row) { return std::tuple(raw(now_.threads[row.thread].tid), row.thread, row.stack); });
   }
 
   struct Merged {
@@ -209,28 +212,30 @@ class ViewBuilder {
     finish(view_.stacks, [](const StackRow& row) { return row.stack; });
   }
 
-  StackRow stack_row(uint32_t number, const Merged& one) const {
-    StackRow row;
-    row.stack = one.stack;
-    row.first_frame = first_frame(one.stack);
-    row.holders = static_cast<uint32_t>(one.holders.size());
-    row.top_holder = std::max_element(one.holders.begin(), one.holders.end(), [this](const auto& a, const auto& b) {
-                       return rank_of(a.second, now_.threads[a.first].tid) > rank_of(b.second, now_.threads[b.first].tid);
-                     })->first;
-    row.figures = figures(one.usage, find_or_nothing(before_.stacks, number));
-    return row;
-  }
-
   // Sorts as "largest first, then smallest id first".
   template <class Id>
   static auto rank_of(Amount amount, Id id) {
     return std::tuple(~amount.bytes, ~amount.blocks, id);
   }
 
+  StackRow stack_row(uint32_t number, const Merged& one) const {
+    StackRow row;
+    row.stack = one.stack;
+    row.first_frame = first_frame(one.stack);
+    row.holders = static_cast<uint32_t>(one.holders.size());
+    row.top_holder =
+        std::max_element(one.holders.begin(), one.holders.end(), [this](const auto& a, const auto& b) {
+          return rank_of(a.second, now_.threads[a.first].tid) > rank_of(b.second, now_.threads[b.first].tid);
+        })->first;
+    row.figures = figures(one.usage, find_or_nothing(before_.stacks, number));
+    return row;
+  }
+
   template <class Row, class TieBreak>
   void finish(Table<Row>& table, TieBreak tie_break) {
     std::sort(table.rows.begin(), table.rows.end(), [&](const Row& a, const Row& b) {
-      return rank_of(view_.ranked(a.figures.usage), tie_break(a)) < rank_of(view_.ranked(b.figures.usage), tie_break(b));
+      return rank_of(view_.ranked(a.figures.usage), tie_break(a)) <
+             rank_of(view_.ranked(b.figures.usage), tie_break(b));
     });
     const size_t keep = std::min(query_.top.value_or(table.rows.size()), table.rows.size());
     table.left_out_rows = table.rows.size() - keep;

@@ -90,13 +90,13 @@ struct Table {
 enum class Ranking { Outstanding, Older };
 
 struct ReportView {
-  Figures totals;            ///< of the whole process
+  Figures totals;  ///< of the whole process
   Table<ThreadRow> threads;
-  Table<StackRow> stacks;    ///< only stacks that hold ranked blocks
+  Table<StackRow> stacks;  ///< only stacks that hold ranked blocks
   Table<SiteRow> sites;
   Accounting accounting;
   Ranking ranking = Ranking::Outstanding;
-  bool has_previous = false; ///< rates and changes refer to the report before
+  bool has_previous = false;  ///< rates and changes refer to the report before
   std::optional<Tid> only_tid;
   FrameChoice frames = FrameChoice::Callers;
 

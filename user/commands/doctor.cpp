@@ -74,6 +74,7 @@ void print_target(const TargetFindings& target) {
       fmt::print("    {:28} +{:#08x}  {:12}  {}\n", safe(probe.function), probe.file_offset, moment_name(probe),
                  safe(probe.reason));
   }
+  for (const std::string& note : target.plan.notes) fmt::print("  note: {}\n", safe(note));
   for (const std::string& warning : target.plan.warnings) fmt::print("  warning: {}\n", safe(warning));
 }
 
@@ -90,6 +91,7 @@ nlohmann::json target_json(const TargetFindings& target) {
   nlohmann::json result{{"pid", raw(target.figures.pid)},
                         {"command", target.figures.command},
                         {"warnings", target.plan.warnings},
+                        {"notes", target.plan.notes},
                         {"probes", nlohmann::json::array()}};
   for (const PlannedModule& module : target.plan.modules)
     for (const PlannedProbe& probe : module.plan.probes)

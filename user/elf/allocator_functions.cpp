@@ -12,6 +12,7 @@ namespace {
 constexpr auto kAllocate = Role::Allocate;
 constexpr auto kThrows = Role::AllocateThrowing;
 constexpr auto kRelease = Role::Release;
+constexpr bool kOperator = true;
 
 /// Best known names first. Not here, and why:
 /// - __libc_malloc and kin (glibc, tcmalloc, mimalloc): the same address as the plain name, or a jump to it.
@@ -23,50 +24,50 @@ constexpr AllocatorFunction kFunctions[] = {
     {"malloc", AT_SHAPE_SIZE, kAllocate},
     {"free", AT_SHAPE_FREE, kRelease},
     {"calloc", AT_SHAPE_COUNT_SIZE, kAllocate},
-    {"realloc", AT_SHAPE_REALLOC, kAllocate, false, false, true},
-    {"reallocarray", AT_SHAPE_REALLOC_ARRAY, kAllocate, false, false, true},
+    {.name = "realloc", .shape = AT_SHAPE_REALLOC, .zero_may_free = true},
+    {.name = "reallocarray", .shape = AT_SHAPE_REALLOC_ARRAY, .zero_may_free = true},
     {"posix_memalign", AT_SHAPE_OUT_ALIGN_SIZE, kAllocate},
     {"aligned_alloc", AT_SHAPE_ALIGN_SIZE, kAllocate},
     {"memalign", AT_SHAPE_ALIGN_SIZE, kAllocate},
     {"valloc", AT_SHAPE_SIZE, kAllocate},
-    {"pvalloc", AT_SHAPE_SIZE, kAllocate, false, true},
+    {.name = "pvalloc", .shape = AT_SHAPE_SIZE, .rounds_size = true},
     {"cfree", AT_SHAPE_FREE, kRelease},
     {"free_sized", AT_SHAPE_FREE, kRelease},
     {"free_aligned_sized", AT_SHAPE_FREE, kRelease},
-    {"reallocf", AT_SHAPE_REALLOC, kAllocate, false, false, true},
+    {.name = "reallocf", .shape = AT_SHAPE_REALLOC, .zero_may_free = true},
     // jemalloc's own interface; realloc(p, 0) is undefined there.
     {"mallocx", AT_SHAPE_SIZE, kAllocate},
     {"rallocx", AT_SHAPE_REALLOC, kAllocate},
     {"dallocx", AT_SHAPE_FREE, kRelease},
     {"sdallocx", AT_SHAPE_FREE, kRelease},
     // C++: size_t is "m"; the block or its size is the first argument in every form.
-    {"_Znwm", AT_SHAPE_SIZE, kThrows, true},
-    {"_Znam", AT_SHAPE_SIZE, kThrows, true},
-    {"_ZnwmSt11align_val_t", AT_SHAPE_SIZE, kThrows, true},
-    {"_ZnamSt11align_val_t", AT_SHAPE_SIZE, kThrows, true},
-    {"_ZnwmRKSt9nothrow_t", AT_SHAPE_SIZE, kAllocate, true},
-    {"_ZnamRKSt9nothrow_t", AT_SHAPE_SIZE, kAllocate, true},
-    {"_ZnwmSt11align_val_tRKSt9nothrow_t", AT_SHAPE_SIZE, kAllocate, true},
-    {"_ZnamSt11align_val_tRKSt9nothrow_t", AT_SHAPE_SIZE, kAllocate, true},
-    {"_ZdlPv", AT_SHAPE_FREE, kRelease, true},
-    {"_ZdaPv", AT_SHAPE_FREE, kRelease, true},
-    {"_ZdlPvm", AT_SHAPE_FREE, kRelease, true},
-    {"_ZdaPvm", AT_SHAPE_FREE, kRelease, true},
-    {"_ZdlPvRKSt9nothrow_t", AT_SHAPE_FREE, kRelease, true},
-    {"_ZdaPvRKSt9nothrow_t", AT_SHAPE_FREE, kRelease, true},
-    {"_ZdlPvSt11align_val_t", AT_SHAPE_FREE, kRelease, true},
-    {"_ZdaPvSt11align_val_t", AT_SHAPE_FREE, kRelease, true},
-    {"_ZdlPvmSt11align_val_t", AT_SHAPE_FREE, kRelease, true},
-    {"_ZdaPvmSt11align_val_t", AT_SHAPE_FREE, kRelease, true},
-    {"_ZdlPvSt11align_val_tRKSt9nothrow_t", AT_SHAPE_FREE, kRelease, true},
-    {"_ZdaPvSt11align_val_tRKSt9nothrow_t", AT_SHAPE_FREE, kRelease, true},
+    {"_Znwm", AT_SHAPE_SIZE, kThrows, kOperator},
+    {"_Znam", AT_SHAPE_SIZE, kThrows, kOperator},
+    {"_ZnwmSt11align_val_t", AT_SHAPE_SIZE, kThrows, kOperator},
+    {"_ZnamSt11align_val_t", AT_SHAPE_SIZE, kThrows, kOperator},
+    {"_ZnwmRKSt9nothrow_t", AT_SHAPE_SIZE, kAllocate, kOperator},
+    {"_ZnamRKSt9nothrow_t", AT_SHAPE_SIZE, kAllocate, kOperator},
+    {"_ZnwmSt11align_val_tRKSt9nothrow_t", AT_SHAPE_SIZE, kAllocate, kOperator},
+    {"_ZnamSt11align_val_tRKSt9nothrow_t", AT_SHAPE_SIZE, kAllocate, kOperator},
+    {"_ZdlPv", AT_SHAPE_FREE, kRelease, kOperator},
+    {"_ZdaPv", AT_SHAPE_FREE, kRelease, kOperator},
+    {"_ZdlPvm", AT_SHAPE_FREE, kRelease, kOperator},
+    {"_ZdaPvm", AT_SHAPE_FREE, kRelease, kOperator},
+    {"_ZdlPvRKSt9nothrow_t", AT_SHAPE_FREE, kRelease, kOperator},
+    {"_ZdaPvRKSt9nothrow_t", AT_SHAPE_FREE, kRelease, kOperator},
+    {"_ZdlPvSt11align_val_t", AT_SHAPE_FREE, kRelease, kOperator},
+    {"_ZdaPvSt11align_val_t", AT_SHAPE_FREE, kRelease, kOperator},
+    {"_ZdlPvmSt11align_val_t", AT_SHAPE_FREE, kRelease, kOperator},
+    {"_ZdaPvmSt11align_val_t", AT_SHAPE_FREE, kRelease, kOperator},
+    {"_ZdlPvSt11align_val_tRKSt9nothrow_t", AT_SHAPE_FREE, kRelease, kOperator},
+    {"_ZdaPvSt11align_val_tRKSt9nothrow_t", AT_SHAPE_FREE, kRelease, kOperator},
     // Google's tcmalloc adds a hint how often the block will be used.
-    {"_Znwm12__hot_cold_t", AT_SHAPE_SIZE, kThrows, true},
-    {"_Znam12__hot_cold_t", AT_SHAPE_SIZE, kThrows, true},
-    {"_ZnwmSt11align_val_t12__hot_cold_t", AT_SHAPE_SIZE, kThrows, true},
-    {"_ZnamSt11align_val_t12__hot_cold_t", AT_SHAPE_SIZE, kThrows, true},
-    {"_ZnwmRKSt9nothrow_t12__hot_cold_t", AT_SHAPE_SIZE, kAllocate, true},
-    {"_ZnamRKSt9nothrow_t12__hot_cold_t", AT_SHAPE_SIZE, kAllocate, true},
+    {"_Znwm12__hot_cold_t", AT_SHAPE_SIZE, kThrows, kOperator},
+    {"_Znam12__hot_cold_t", AT_SHAPE_SIZE, kThrows, kOperator},
+    {"_ZnwmSt11align_val_t12__hot_cold_t", AT_SHAPE_SIZE, kThrows, kOperator},
+    {"_ZnamSt11align_val_t12__hot_cold_t", AT_SHAPE_SIZE, kThrows, kOperator},
+    {"_ZnwmRKSt9nothrow_t12__hot_cold_t", AT_SHAPE_SIZE, kAllocate, kOperator},
+    {"_ZnamRKSt9nothrow_t12__hot_cold_t", AT_SHAPE_SIZE, kAllocate, kOperator},
     // tcmalloc's own names: in most builds second names of the functions above, in its debug build partly not.
     {"tc_malloc", AT_SHAPE_SIZE, kAllocate},
     {"tc_malloc_skip_new_handler", AT_SHAPE_SIZE, kAllocate},
@@ -74,11 +75,11 @@ constexpr AllocatorFunction kFunctions[] = {
     {"tc_free_sized", AT_SHAPE_FREE, kRelease},
     {"tc_cfree", AT_SHAPE_FREE, kRelease},
     {"tc_calloc", AT_SHAPE_COUNT_SIZE, kAllocate},
-    {"tc_realloc", AT_SHAPE_REALLOC, kAllocate, false, false, true},
+    {.name = "tc_realloc", .shape = AT_SHAPE_REALLOC, .zero_may_free = true},
     {"tc_memalign", AT_SHAPE_ALIGN_SIZE, kAllocate},
     {"tc_posix_memalign", AT_SHAPE_OUT_ALIGN_SIZE, kAllocate},
     {"tc_valloc", AT_SHAPE_SIZE, kAllocate},
-    {"tc_pvalloc", AT_SHAPE_SIZE, kAllocate, false, true},
+    {.name = "tc_pvalloc", .shape = AT_SHAPE_SIZE, .rounds_size = true},
     {"tc_new", AT_SHAPE_SIZE, kThrows},
     {"tc_newarray", AT_SHAPE_SIZE, kThrows},
     {"tc_new_aligned", AT_SHAPE_SIZE, kThrows},
@@ -128,7 +129,7 @@ constexpr AllocatorFunction kFunctions[] = {
     {"mi_aligned_alloc", AT_SHAPE_ALIGN_SIZE, kAllocate},
     {"mi_posix_memalign", AT_SHAPE_OUT_ALIGN_SIZE, kAllocate},
     {"mi_valloc", AT_SHAPE_SIZE, kAllocate},
-    {"mi_pvalloc", AT_SHAPE_SIZE, kAllocate, false, true},
+    {.name = "mi_pvalloc", .shape = AT_SHAPE_SIZE, .rounds_size = true},
     {"mi_new", AT_SHAPE_SIZE, kThrows},
     {"mi_new_n", AT_SHAPE_COUNT_SIZE, kThrows},
     {"mi_new_aligned", AT_SHAPE_SIZE, kThrows},
@@ -156,8 +157,8 @@ constexpr NotTraced kNotTraced[] = {
 
 /// Prefixes under which jemalloc's functions are built into programs: the default one, Rust's.
 constexpr std::string_view kJemallocPrefixes[] = {"je_", "_rjem_"};
-constexpr std::string_view kPrefixed[] = {"malloc",   "free",    "calloc", "realloc", "posix_memalign", "aligned_alloc",
-                                          "memalign", "valloc",  "mallocx", "rallocx", "dallocx",       "sdallocx"};
+constexpr std::string_view kPrefixed[] = {"malloc",   "free",   "calloc",  "realloc", "posix_memalign", "aligned_alloc",
+                                          "memalign", "valloc", "mallocx", "rallocx", "dallocx",        "sdallocx"};
 
 std::string_view without_jemalloc_prefix(std::string_view name) {
   for (const std::string_view prefix : kJemallocPrefixes) {
@@ -193,10 +194,18 @@ std::string_view reason_not_traced(std::string_view name) {
 }
 
 bool never_returns(std::string_view name) {
-  static constexpr std::array<std::string_view, 12> kNames = {
-      "abort",            "exit",          "_exit",          "__cxa_throw",         "__cxa_rethrow", "_Unwind_Resume",
-      "__stack_chk_fail", "__assert_fail", "_ZSt9terminatev", "__clang_call_terminate", "__cxa_call_terminate",
-      "__libc_fatal"};
+  static constexpr std::array<std::string_view, 12> kNames = {"abort",
+                                                              "exit",
+                                                              "_exit",
+                                                              "__cxa_throw",
+                                                              "__cxa_rethrow",
+                                                              "_Unwind_Resume",
+                                                              "__stack_chk_fail",
+                                                              "__assert_fail",
+                                                              "_ZSt9terminatev",
+                                                              "__clang_call_terminate",
+                                                              "__cxa_call_terminate",
+                                                              "__libc_fatal"};
   return name.starts_with("_ZSt17__throw_") || name.starts_with("_ZSt20__throw_") ||
          std::ranges::find(kNames, name) != kNames.end();
 }
@@ -229,18 +238,26 @@ std::optional<Allocator> marked_allocator(std::string_view name) {
 
 const char* allocator_name(Allocator allocator) {
   switch (allocator) {
-    case Allocator::Jemalloc: return "jemalloc";
-    case Allocator::Tcmalloc: return "tcmalloc";
-    case Allocator::Mimalloc: return "mimalloc";
-    case Allocator::Glibc: return "glibc";
-    case Allocator::Musl: return "musl";
-    case Allocator::Custom: break;
+    case Allocator::Jemalloc:
+      return "jemalloc";
+    case Allocator::Tcmalloc:
+      return "tcmalloc";
+    case Allocator::Mimalloc:
+      return "mimalloc";
+    case Allocator::Glibc:
+      return "glibc";
+    case Allocator::Musl:
+      return "musl";
+    case Allocator::Custom:
+      break;
   }
   return "custom";
 }
 
 // Tried with Debian 12's packages: glibc 2.36, jemalloc 5.3.0 and gperftools 2.10 return NULL and hand the block out
 // again; musl 1.2.3 and mimalloc 2.0.9 return a block. Of an unknown one, NULL most likely means freed.
-bool zero_realloc_frees(Allocator allocator) { return allocator != Allocator::Musl && allocator != Allocator::Mimalloc; }
+bool zero_realloc_frees(Allocator allocator) {
+  return allocator != Allocator::Musl && allocator != Allocator::Mimalloc;
+}
 
 }  // namespace alloctrail

@@ -11,8 +11,8 @@
 namespace alloctrail {
 
 enum class Role {
-  Allocate,         ///< returns a block; reports failure by its result
-  AllocateThrowing, ///< C++ operator new and kin: reports failure by an exception
+  Allocate,          ///< returns a block; reports failure by its result
+  AllocateThrowing,  ///< C++ operator new and kin: reports failure by an exception
   Release,
 };
 
@@ -20,10 +20,10 @@ struct AllocatorFunction {
   std::string_view name;
   at_shape shape = AT_SHAPE_SIZE;
   Role role = Role::Allocate;
-  bool cpp_operator = false; ///< operator new or delete: of itself no sign that the file holds an allocator
-  bool rounds_size = false;  ///< hands a larger size on than it was asked for
-  bool zero_may_free = false; ///< realloc as ISO C has it: size 0 may mean free, see zero_realloc_frees()
-  size_t rank = 0;           ///< of two names of one address, the lower rank is the better known
+  bool cpp_operator = false;   ///< operator new or delete: of itself no sign that the file holds an allocator
+  bool rounds_size = false;    ///< hands a larger size on than it was asked for
+  bool zero_may_free = false;  ///< realloc as ISO C has it: size 0 may mean free, see zero_realloc_frees()
+  size_t rank = 0;             ///< of two names of one address, the lower rank is the better known
 };
 
 /// The allocator function of that name, or nothing.

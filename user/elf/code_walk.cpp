@@ -76,14 +76,25 @@ class WalkInProgress {
   /// Carries out one instruction; says whether the path goes on behind it.
   bool goes_on(const Instruction& instruction, uint64_t at) {
     switch (instruction.flow) {
-      case Flow::Next: return true;
-      case Flow::Stop: return false;
-      case Flow::Return: out_.returns.push_back(at); return false;
-      case Flow::Jump: jump(instruction, at); return false;
-      case Flow::IndirectJump: jump(instruction, at); return false;
-      case Flow::Branch: jump(instruction, at); return true;
+      case Flow::Next:
+        return true;
+      case Flow::Stop:
+        return false;
+      case Flow::Return:
+        out_.returns.push_back(at);
+        return false;
+      case Flow::Jump:
+        jump(instruction, at);
+        return false;
+      case Flow::IndirectJump:
+        jump(instruction, at);
+        return false;
+      case Flow::Branch:
+        jump(instruction, at);
+        return true;
       case Flow::Call:
-      case Flow::IndirectCall: return returns_from(callee(instruction));
+      case Flow::IndirectCall:
+        return returns_from(callee(instruction));
     }
     return false;
   }
@@ -100,7 +111,8 @@ class WalkInProgress {
     if (to.address != 0) {
       pending_.push_back(to.address);
     } else {
-      give_up(to.name.empty() ? "it jumps to a computed address at " + hex(at) : "it jumps to " + to.name + " in another file");
+      give_up(to.name.empty() ? "it jumps to a computed address at " + hex(at)
+                              : "it jumps to " + to.name + " in another file");
     }
   }
 
@@ -163,7 +175,8 @@ CodeWalk CodeWalker::walk(uint64_t start, CalleeKind kind, AtCall at_call) {
 const CodeWalk& CodeWalker::helper(uint64_t start, CalleeKind kind) {
   const auto known = helpers_.find({start, kind});
   if (known != helpers_.end()) return known->second;
-  return helpers_.emplace(std::pair(start, kind), WalkInProgress(*this, start, kind, AtCall::End, 0).run()).first->second;
+  return helpers_.emplace(std::pair(start, kind), WalkInProgress(*this, start, kind, AtCall::End, 0).run())
+      .first->second;
 }
 
 /// The bytes of one instruction, out of a larger read.

@@ -23,14 +23,14 @@ enum class CalleeKind { Allocating, Releasing };
 /// What the walk does at a call of such a function. At a jump to one it always notes it and ends the path: from there
 /// on the other function's probes see the call.
 enum class AtCall {
-  GoOn, ///< nothing: the path goes on behind the call
-  End,  ///< notes it and ends the path; helpers called on the way are looked into, one level deep
+  GoOn,  ///< nothing: the path goes on behind the call
+  End,   ///< notes it and ends the path; helpers called on the way are looked into, one level deep
 };
 
 struct CodeWalk {
-  std::vector<uint64_t> returns;         ///< addresses of the return instructions reached, ascending
-  std::vector<std::string> handed_to;    ///< names of the functions of the kind that were noted
-  std::string incomplete;                ///< why some path could not be followed; empty: all were
+  std::vector<uint64_t> returns;       ///< addresses of the return instructions reached, ascending
+  std::vector<std::string> handed_to;  ///< names of the functions of the kind that were noted
+  std::string incomplete;              ///< why some path could not be followed; empty: all were
 
   /// Whether every path ends in a function of the kind.
   [[nodiscard]] bool hands_all_on() const { return returns.empty() && incomplete.empty() && !handed_to.empty(); }
@@ -41,8 +41,9 @@ class CodeWalker {
   CodeWalker(const CodeFile& file, const Decoder& decoder, const ModuleFunctions& functions)
       : file_(file), decoder_(decoder), functions_(functions) {}
 
-  /// Walks from `start` through jumps, also into other functions of the file, until all paths have ended. Of a releasing
-  /// function the path of a NULL argument is left out if the function begins with that test: it releases nothing.
+  /// Walks from `start` through jumps, also into other functions of the file, until all paths have ended. Of a
+  /// releasing function the path of a NULL argument is left out if the function begins with that test: it releases
+  /// nothing.
   [[nodiscard]] CodeWalk walk(uint64_t start, CalleeKind kind, AtCall at_call);
 
  private:

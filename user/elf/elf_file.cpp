@@ -24,7 +24,9 @@ constexpr size_t kMaxImports = 1u << 20;
 constexpr uint64_t kMaxNoteBytes = 64u << 10;
 constexpr uint64_t kMaxNameBytes = 4096;
 
-Elf_Scn* as_section(void* section) { return static_cast<Elf_Scn*>(section); }
+Elf_Scn* as_section(void* section) {
+  return static_cast<Elf_Scn*>(section);
+}
 
 /// The section's bytes in memory form, or null if they are not in the file or more than is sane.
 Elf_Data* section_data(Elf_Scn* section, GElf_Shdr& header) {
@@ -43,7 +45,9 @@ std::string_view table_string(Elf* elf, size_t table, size_t offset) {
 
 }  // namespace
 
-void CodeFile::CloseElf::operator()(Elf* elf) const { elf_end(elf); }
+void CodeFile::CloseElf::operator()(Elf* elf) const {
+  elf_end(elf);
+}
 CodeFile::~CodeFile() = default;
 CodeFile::CodeFile(CodeFile&&) noexcept = default;
 CodeFile& CodeFile::operator=(CodeFile&&) noexcept = default;
@@ -125,7 +129,8 @@ void CodeFile::read_notes(uint64_t offset, uint64_t bytes) {
 
 void CodeFile::read_sections() {
   size_t seen = 0;
-  for (Elf_Scn* section = nullptr; (section = elf_nextscn(elf_.get(), section)) != nullptr && seen < kMaxSections; ++seen) {
+  for (Elf_Scn* section = nullptr; (section = elf_nextscn(elf_.get(), section)) != nullptr && seen < kMaxSections;
+       ++seen) {
     GElf_Shdr header;
     if (gelf_getshdr(section, &header) == nullptr) continue;
     if (header.sh_type == SHT_DYNAMIC) read_dynamic(section);
@@ -169,7 +174,8 @@ bool CodeFile::is_glibc_loader() const {
 
 void CodeFile::each_function(const std::function<void(const ElfFunction&)>& visit) const {
   size_t seen = 0;
-  for (Elf_Scn* section = nullptr; (section = elf_nextscn(elf_.get(), section)) != nullptr && seen < kMaxSections; ++seen) {
+  for (Elf_Scn* section = nullptr; (section = elf_nextscn(elf_.get(), section)) != nullptr && seen < kMaxSections;
+       ++seen) {
     GElf_Shdr header;
     if (gelf_getshdr(section, &header) == nullptr) continue;
     if (header.sh_type == SHT_SYMTAB || header.sh_type == SHT_DYNSYM) visit_symbols(section, visit);
@@ -230,6 +236,8 @@ std::string_view CodeFile::imported_function(uint64_t slot) const {
   return found != imports_.end() && found->slot == slot ? std::string_view(found->name) : std::string_view();
 }
 
-bool CodeFile::imports(std::string_view name) const { return std::ranges::binary_search(imported_, name); }
+bool CodeFile::imports(std::string_view name) const {
+  return std::ranges::binary_search(imported_, name);
+}
 
 }  // namespace alloctrail

@@ -20,10 +20,10 @@ namespace alloctrail {
 
 /// A function symbol that the file defines.
 struct ElfFunction {
-  std::string_view name; ///< without a version
-  uint64_t address = 0;  ///< as the file numbers addresses, before it is loaded anywhere
-  uint64_t size = 0;     ///< 0: the symbol does not say
-  bool local = false;    ///< not visible outside the file
+  std::string_view name;  ///< without a version
+  uint64_t address = 0;   ///< as the file numbers addresses, before it is loaded anywhere
+  uint64_t size = 0;      ///< 0: the symbol does not say
+  bool local = false;     ///< not visible outside the file
 };
 
 class CodeFile {
@@ -34,9 +34,9 @@ class CodeFile {
   CodeFile(CodeFile&&) noexcept;
   CodeFile& operator=(CodeFile&&) noexcept;
 
-  [[nodiscard]] const std::string& soname() const { return soname_; }           ///< empty: none
-  [[nodiscard]] const std::string& interpreter() const { return interpreter_; } ///< empty: none
-  [[nodiscard]] const std::string& build_id() const { return build_id_; }       ///< hexadecimal; empty: none
+  [[nodiscard]] const std::string& soname() const { return soname_; }            ///< empty: none
+  [[nodiscard]] const std::string& interpreter() const { return interpreter_; }  ///< empty: none
+  [[nodiscard]] const std::string& build_id() const { return build_id_; }        ///< hexadecimal; empty: none
   /// Whether it is glibc's dynamic loader, which has a small malloc for its own use only.
   [[nodiscard]] bool is_glibc_loader() const;
 

@@ -15,14 +15,14 @@ enum class Architecture { X86_64 };
 
 /// Where execution goes after an instruction.
 enum class Flow {
-  Next,         ///< to the following instruction
-  Jump,         ///< always to `target`
-  Branch,       ///< to `target` or to the following instruction
-  Call,         ///< to `target`, and back
-  IndirectJump, ///< through `slot`, or somewhere unknown
-  IndirectCall, ///< likewise, and back
+  Next,          ///< to the following instruction
+  Jump,          ///< always to `target`
+  Branch,        ///< to `target` or to the following instruction
+  Call,          ///< to `target`, and back
+  IndirectJump,  ///< through `slot`, or somewhere unknown
+  IndirectCall,  ///< likewise, and back
   Return,
-  Stop,         ///< nowhere: a trap
+  Stop,  ///< nowhere: a trap
 };
 
 /// When a branch is taken, as far as the walk over code cares.
@@ -31,14 +31,14 @@ enum class BranchIf { Other, Zero, NotZero };
 struct Instruction {
   uint32_t length = 0;
   Flow flow = Flow::Next;
-  std::optional<uint64_t> target; ///< of a direct jump, branch or call
-  std::optional<uint64_t> slot;   ///< address of the pointer that an indirect jump or call loads, if it is a constant
-  bool emulated = false;          ///< the kernel carries out a probe here without single-stepping (never set for calls)
-  bool plain = false;             ///< computes, loads or stores and does nothing else; may stand before a probe site
-  uint32_t arguments_written = 0; ///< bit n: the register of integer argument n is changed
-  bool tests_first_argument = false; ///< compares the register of argument 0 with zero, for a BranchIf to follow
+  std::optional<uint64_t> target;  ///< of a direct jump, branch or call
+  std::optional<uint64_t> slot;    ///< address of the pointer that an indirect jump or call loads, if it is a constant
+  bool emulated = false;  ///< the kernel carries out a probe here without single-stepping (never set for calls)
+  bool plain = false;     ///< computes, loads or stores and does nothing else; may stand before a probe site
+  uint32_t arguments_written = 0;     ///< bit n: the register of integer argument n is changed
+  bool tests_first_argument = false;  ///< compares the register of argument 0 with zero, for a BranchIf to follow
   BranchIf branch_if = BranchIf::Other;
-  std::optional<int32_t> pushed_bytes; ///< how far the stack pointer moves down; empty: not known
+  std::optional<int32_t> pushed_bytes;  ///< how far the stack pointer moves down; empty: not known
 };
 
 /// Decodes the instructions of one architecture. Not thread-safe.

@@ -52,9 +52,12 @@ class Planner {
   void plan(const DefinedFunction& function) {
     if (file_.read_code(function.address, 1).empty()) return leave_out(function.name, "its code is not in the file");
     switch (function.kind.role) {
-      case Role::Allocate: return plan_allocation(function);
-      case Role::AllocateThrowing: return plan_throwing(function);
-      case Role::Release: return plan_release(function);
+      case Role::Allocate:
+        return plan_allocation(function);
+      case Role::AllocateThrowing:
+        return plan_throwing(function);
+      case Role::Release:
+        return plan_release(function);
     }
   }
 
@@ -62,7 +65,8 @@ class Planner {
   /// and a failure of its own (an overflow in calloc) would go unseen. C++ operators fail by failing allocations only.
   void plan_allocation(const DefinedFunction& function) {
     const AtCall at_call = function.kind.cpp_operator ? AtCall::End : AtCall::GoOn;
-    if (!function.kind.rounds_size && hands_on(function, walker_.walk(function.address, CalleeKind::Allocating, at_call)))
+    if (!function.kind.rounds_size &&
+        hands_on(function, walker_.walk(function.address, CalleeKind::Allocating, at_call)))
       return;
     add_entry(function, ProbeMoment::EntryAndReturn, 0);
   }
@@ -80,7 +84,8 @@ class Planner {
   void plan_throwing(const DefinedFunction& function) {
     if (hands_on(function, walker_.walk(function.address, CalleeKind::Allocating, AtCall::End))) return;
     const CodeWalk walk = walker_.walk(function.address, CalleeKind::Allocating, AtCall::GoOn);
-    if (!walk.incomplete.empty()) return leave_out(function.name, "its returns cannot all be found: " + walk.incomplete);
+    if (!walk.incomplete.empty())
+      return leave_out(function.name, "its returns cannot all be found: " + walk.incomplete);
     if (walk.returns.size() > kMaxReturnSites)
       return leave_out(function.name, "it has " + std::to_string(walk.returns.size()) + " return instructions");
     add_entry(function, ProbeMoment::Entry, AT_PROBE_THROWS);
@@ -103,7 +108,8 @@ class Planner {
 
   void add_entry(const DefinedFunction& function, ProbeMoment moment, uint32_t flags) {
     const at_shape shape = function.kind.shape;
-    const size_t bytes = function.size == 0 ? kUnsizedFunctionBytes : std::min<uint64_t>(function.size, kMaxFunctionBytes);
+    const size_t bytes =
+        function.size == 0 ? kUnsizedFunctionBytes : std::min<uint64_t>(function.size, kMaxFunctionBytes);
     const SiteUse use = moment == ProbeMoment::EntryAndReturn ? SiteUse::EntryAndReturn : SiteUse::EntryOnly;
     const SiteChoice site = choose_site(*decoder_, file_.read_code(function.address, bytes), shape, use);
     if (function.kind.zero_may_free && zero_realloc_frees(functions_.allocator)) flags |= AT_PROBE_ZERO_FREES;

@@ -12,13 +12,16 @@ namespace {
 constexpr uint32_t arguments_of(at_shape shape) {
   switch (shape) {
     case AT_SHAPE_SIZE:
-    case AT_SHAPE_FREE: return 0b001;
+    case AT_SHAPE_FREE:
+      return 0b001;
     case AT_SHAPE_ALIGN_SIZE:
     case AT_SHAPE_COUNT_SIZE:
-    case AT_SHAPE_REALLOC: return 0b011;
+    case AT_SHAPE_REALLOC:
+      return 0b011;
     case AT_SHAPE_OUT_ALIGN_SIZE:
     case AT_SHAPE_REALLOC_ARRAY:
-    case AT_SHAPE_COUNT: break;
+    case AT_SHAPE_COUNT:
+      break;
   }
   return 0b111;
 }

@@ -13,15 +13,15 @@
 namespace alloctrail {
 
 enum class SiteUse {
-  EntryOnly,      ///< only the arguments are read here
-  EntryAndReturn, ///< a return probe is put on it as well: the stack pointer must be as at the entry
+  EntryOnly,       ///< only the arguments are read here
+  EntryAndReturn,  ///< a return probe is put on it as well: the stack pointer must be as at the entry
 };
 
 struct SiteChoice {
-  uint32_t offset = 0;       ///< from the function's start; always an instruction start that every call passes once
-  uint32_t pushed_bytes = 0; ///< how far the stack pointer has moved down before it; 0 for EntryAndReturn
-  bool emulated = false;     ///< false: the entry, for want of a better one; a probe there costs a second trap
-  std::string reason;        ///< for people
+  uint32_t offset = 0;        ///< from the function's start; always an instruction start that every call passes once
+  uint32_t pushed_bytes = 0;  ///< how far the stack pointer has moved down before it; 0 for EntryAndReturn
+  bool emulated = false;      ///< false: the entry, for want of a better one; a probe there costs a second trap
+  std::string reason;         ///< for people
 };
 
 /// How far into a function a site may lie.
@@ -32,6 +32,7 @@ inline constexpr size_t kMaxSiteOffset = 64;
 /// branch, call or system call stands before the site, nothing before it writes a register that holds an argument of
 /// `shape`, and no direct jump in `code` leads between the entry and the site. There is always a choice: if need be,
 /// offset 0.
-[[nodiscard]] SiteChoice choose_site(const Decoder& decoder, std::span<const uint8_t> code, at_shape shape, SiteUse use);
+[[nodiscard]] SiteChoice choose_site(const Decoder& decoder, std::span<const uint8_t> code, at_shape shape,
+                                     SiteUse use);
 
 }  // namespace alloctrail

@@ -87,7 +87,7 @@ std::optional<uint32_t> words(int64_t offset) {
 std::optional<uint32_t> pack_frame(const CfiState& state) {
   const bool by_rsp = state.cfa.base == kRegisterRsp;
   if (state.cfa.kind != CfiCfa::Kind::Register || (!by_rsp && state.cfa.base != kRegisterRbp)) return std::nullopt;
-  if (false) return std::nullopt;
+  if (state.return_address.offset != kReturnOffset) return std::nullopt;
   const auto cfa_words = words(state.cfa.offset);
   std::optional<uint32_t> rbp_words;
   if (keeps_value(state.rbp)) rbp_words = 0;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The x86-64 decoder: capstone tells length, operands and register writes; which instructions a uprobe emulates is ours.
+// The x86-64 decoder: capstone tells length, operands and register writes; which instructions a uprobe emulates is
+// ours.
 #include <capstone/capstone.h>
 
 #include <algorithm>
@@ -14,14 +15,14 @@ namespace {
 /// Instructions that may run before a probe site: no effect but on the registers and memory that capstone reports.
 /// A list of what is allowed, so that an instruction nobody thought of ends the search instead of passing it.
 constexpr std::array kPlain = {
-    X86_INS_MOV,    X86_INS_MOVABS, X86_INS_MOVZX,  X86_INS_MOVSX,  X86_INS_MOVSXD, X86_INS_LEA,    X86_INS_TEST,
-    X86_INS_CMP,    X86_INS_XOR,    X86_INS_AND,    X86_INS_OR,     X86_INS_ADD,    X86_INS_ADC,    X86_INS_SUB,
-    X86_INS_SBB,    X86_INS_SHL,    X86_INS_SHR,    X86_INS_SAR,    X86_INS_ROL,    X86_INS_ROR,    X86_INS_NEG,
-    X86_INS_NOT,    X86_INS_INC,    X86_INS_DEC,    X86_INS_IMUL,   X86_INS_MUL,    X86_INS_NOP,    X86_INS_ENDBR64,
-    X86_INS_BT,     X86_INS_BSR,    X86_INS_BSF,    X86_INS_LZCNT,  X86_INS_TZCNT,  X86_INS_PUSH,   X86_INS_CMOVA,
-    X86_INS_CMOVAE, X86_INS_CMOVB,  X86_INS_CMOVBE, X86_INS_CMOVE,  X86_INS_CMOVNE, X86_INS_CMOVS,  X86_INS_CMOVNS,
-    X86_INS_SETA,   X86_INS_SETAE,  X86_INS_SETB,   X86_INS_SETBE,  X86_INS_SETE,   X86_INS_SETNE,  X86_INS_SETO,
-    X86_INS_MOVAPS, X86_INS_MOVUPS, X86_INS_MOVDQA, X86_INS_MOVDQU, X86_INS_MOVQ,   X86_INS_PXOR,   X86_INS_XORPS,
+    X86_INS_MOV,    X86_INS_MOVABS, X86_INS_MOVZX,  X86_INS_MOVSX,  X86_INS_MOVSXD, X86_INS_LEA,   X86_INS_TEST,
+    X86_INS_CMP,    X86_INS_XOR,    X86_INS_AND,    X86_INS_OR,     X86_INS_ADD,    X86_INS_ADC,   X86_INS_SUB,
+    X86_INS_SBB,    X86_INS_SHL,    X86_INS_SHR,    X86_INS_SAR,    X86_INS_ROL,    X86_INS_ROR,   X86_INS_NEG,
+    X86_INS_NOT,    X86_INS_INC,    X86_INS_DEC,    X86_INS_IMUL,   X86_INS_MUL,    X86_INS_NOP,   X86_INS_ENDBR64,
+    X86_INS_BT,     X86_INS_BSR,    X86_INS_BSF,    X86_INS_LZCNT,  X86_INS_TZCNT,  X86_INS_PUSH,  X86_INS_CMOVA,
+    X86_INS_CMOVAE, X86_INS_CMOVB,  X86_INS_CMOVBE, X86_INS_CMOVE,  X86_INS_CMOVNE, X86_INS_CMOVS, X86_INS_CMOVNS,
+    X86_INS_SETA,   X86_INS_SETAE,  X86_INS_SETB,   X86_INS_SETBE,  X86_INS_SETE,   X86_INS_SETNE, X86_INS_SETO,
+    X86_INS_MOVAPS, X86_INS_MOVUPS, X86_INS_MOVDQA, X86_INS_MOVDQU, X86_INS_MOVQ,   X86_INS_PXOR,  X86_INS_XORPS,
 };
 
 /// Registers of integer arguments 0 to 3 under all their names.
@@ -43,11 +44,16 @@ bool kernel_emulates(std::span<const uint8_t> bytes) {
   const auto at = [&](size_t i) { return i < bytes.size() ? bytes[i] : uint8_t{0}; };
   const auto between = [](uint8_t value, uint8_t low, uint8_t high) { return value >= low && value <= high; };
   switch (bytes.size()) {
-    case 1: return between(at(0), 0x50, 0x57) || at(0) == 0x90;
-    case 2: return (at(0) == 0x41 && between(at(1), 0x50, 0x57)) || at(0) == 0xeb || between(at(0), 0x70, 0x7f);
-    case 5: return at(0) == 0xe9;
-    case 6: return at(0) == 0x0f && between(at(1), 0x80, 0x8f);
-    default: return false;
+    case 1:
+      return between(at(0), 0x50, 0x57) || at(0) == 0x90;
+    case 2:
+      return (at(0) == 0x41 && between(at(1), 0x50, 0x57)) || at(0) == 0xeb || between(at(0), 0x70, 0x7f);
+    case 5:
+      return at(0) == 0xe9;
+    case 6:
+      return at(0) == 0x0f && between(at(1), 0x80, 0x8f);
+    default:
+      return false;
   }
 }
 
@@ -60,19 +66,26 @@ bool is_conditional_branch(csh handle, const cs_insn& insn) {
     case X86_INS_LOOP:
     case X86_INS_LOOPE:
     case X86_INS_LOOPNE:
-    case X86_INS_XBEGIN: return true;
-    default: return cs_insn_group(handle, &insn, CS_GRP_JUMP);
+    case X86_INS_XBEGIN:
+      return true;
+    default:
+      return cs_insn_group(handle, &insn, CS_GRP_JUMP);
   }
 }
 
 Flow flow_of(csh handle, const cs_insn& insn) {
   const cs_x86& x86 = insn.detail->x86;
   switch (insn.id) {
-    case X86_INS_JMP: return direct_or(x86, Flow::Jump, Flow::IndirectJump);
-    case X86_INS_CALL: return direct_or(x86, Flow::Call, Flow::IndirectCall);
-    case X86_INS_LJMP: return Flow::IndirectJump;
-    case X86_INS_LCALL: return Flow::IndirectCall;
-    case X86_INS_RET: return Flow::Return;
+    case X86_INS_JMP:
+      return direct_or(x86, Flow::Jump, Flow::IndirectJump);
+    case X86_INS_CALL:
+      return direct_or(x86, Flow::Call, Flow::IndirectCall);
+    case X86_INS_LJMP:
+      return Flow::IndirectJump;
+    case X86_INS_LCALL:
+      return Flow::IndirectCall;
+    case X86_INS_RET:
+      return Flow::Return;
     case X86_INS_RETF:
     case X86_INS_RETFQ:
     case X86_INS_IRET:
@@ -81,8 +94,10 @@ Flow flow_of(csh handle, const cs_insn& insn) {
     case X86_INS_UD0:
     case X86_INS_UD2:
     case X86_INS_HLT:
-    case X86_INS_INT3: return Flow::Stop;
-    default: return is_conditional_branch(handle, insn) ? Flow::Branch : Flow::Next;
+    case X86_INS_INT3:
+      return Flow::Stop;
+    default:
+      return is_conditional_branch(handle, insn) ? Flow::Branch : Flow::Next;
   }
 }
 
@@ -181,7 +196,8 @@ class X86Decoder final : public Decoder {
     for (const uint16_t reg : std::span(written, written_count)) {
       stack_pointer |= is_stack_pointer(reg);
       for (size_t i = 0; i < kArguments.size(); ++i)
-        if (std::ranges::find(kArguments[i], static_cast<x86_reg>(reg)) != kArguments[i].end() && reg != X86_REG_INVALID)
+        if (std::ranges::find(kArguments[i], static_cast<x86_reg>(reg)) != kArguments[i].end() &&
+            reg != X86_REG_INVALID)
           out.arguments_written |= 1u << i;
     }
     out.pushed_bytes = pushed_bytes(*insn_, stack_pointer);
@@ -195,7 +211,8 @@ class X86Decoder final : public Decoder {
 
 std::unique_ptr<Decoder> make_decoder(Architecture architecture) {
   switch (architecture) {
-    case Architecture::X86_64: return std::make_unique<X86Decoder>();
+    case Architecture::X86_64:
+      return std::make_unique<X86Decoder>();
   }
   broken_invariant("unknown architecture", __FILE__, __LINE__);
 }

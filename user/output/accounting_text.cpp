@@ -24,7 +24,8 @@ uint64_t calls(const Accounting& accounting, std::string_view name) {
   return line->calls;
 }
 
-// "seen 12 calls 98.10 MiB = live 2 + freed 9 + failed 1 + sampled out 0 + lost 0; frees of ...", where it may be broken.
+// "seen 12 calls 98.10 MiB = live 2 + freed 9 + failed 1 + sampled out 0 + lost 0; frees of ...", where it may be
+// broken.
 std::vector<std::string> identity_sentence(const Accounting& account, const ReportStyle& style) {
   const CounterLine* seen = find(account, "seen");
   ALLOCTRAIL_CHECK(seen != nullptr && seen->bytes);
@@ -46,7 +47,8 @@ std::vector<std::string> identity_sentence(const Accounting& account, const Repo
     pieces.push_back(fmt::format("(+ in flight {})", format_signed_count(account.in_flight.calls)));
   }
   pieces.back() += ';';
-  add(only_older ? "frees of blocks older than the attach:" : "frees of blocks older than the attach, filtered or lost:",
+  add(only_older ? "frees of blocks older than the attach:"
+                 : "frees of blocks older than the attach, filtered or lost:",
       calls(account, "free_unknown"));
   return pieces;
 }
@@ -59,10 +61,11 @@ std::string counter_sentence(const CounterLine& line, const ReportStyle& style) 
 }
 
 std::string imbalance_sentence(const Accounting& account) {
-  return fmt::format("NOT BALANCED: more is accounted for than was seen (rest {} calls, {} bytes; untracked {} calls, {} "
-                     "bytes; unmatched releases {}): do not trust the totals",
-                     account.in_flight.calls, account.in_flight.bytes, account.untracked.calls, account.untracked.bytes,
-                     account.unmatched_releases);
+  return fmt::format(
+      "NOT BALANCED: more is accounted for than was seen (rest {} calls, {} bytes; untracked {} calls, {} "
+      "bytes; unmatched releases {}): do not trust the totals",
+      account.in_flight.calls, account.in_flight.bytes, account.untracked.calls, account.untracked.bytes,
+      account.unmatched_releases);
 }
 
 }  // namespace
@@ -77,7 +80,9 @@ std::string change_text(int64_t bytes, const ReportStyle& style) {
   return (bytes < 0 ? "-" : "+") + bytes_text(magnitude, style);
 }
 
-std::string signed_count_text(int64_t count) { return count > 0 ? "+" + format_signed_count(count) : format_signed_count(count); }
+std::string signed_count_text(int64_t count) {
+  return count > 0 ? "+" + format_signed_count(count) : format_signed_count(count);
+}
 
 std::string rate_text(double bytes_per_s, const ReportStyle& style) {
   return style.bytes == ByteFigures::Exact ? format_count_rate(bytes_per_s) + " B" : format_byte_rate(bytes_per_s);
@@ -98,8 +103,9 @@ std::string accounting_text(const Snapshot& snapshot, const ReportView& view, co
     text += wrapped(counter_sentence(line, style), 2, look, style.text);
   }
   if (snapshot.probe_misses != 0) {
-    text += wrapped(fmt::format("LOST {} probe hits that the kernel did not deliver", format_count(snapshot.probe_misses)),
-                    2, Look::Loss, style.text);
+    text +=
+        wrapped(fmt::format("LOST {} probe hits that the kernel did not deliver", format_count(snapshot.probe_misses)),
+                2, Look::Loss, style.text);
   }
   if (!account.balanced) text += wrapped(imbalance_sentence(account), 2, Look::Loss, style.text);
   return text;

@@ -12,7 +12,9 @@ struct CodeRange {
   char32_t last;
 };
 
-// General categories Mn and Me, the joiners and the Hangul vowels; unassigned characters between two of them belong to both.
+// General categories Mn and Me, the joiners and the Hangul vowels; unassigned characters between two of them belong to
+// both.
+// clang-format off
 constexpr CodeRange kZeroWidth[] = {
     {0x0300, 0x036f}, {0x0483, 0x0489}, {0x0591, 0x05bd}, {0x05bf, 0x05bf}, {0x05c1, 0x05c2}, {0x05c4, 0x05c5},
     {0x05c7, 0x05c7}, {0x0610, 0x061a}, {0x064b, 0x065f}, {0x0670, 0x0670}, {0x06d6, 0x06dc}, {0x06df, 0x06e4},
@@ -89,6 +91,8 @@ constexpr CodeRange kWide[] = {
     {0x1f6eb, 0x1f6ec}, {0x1f6f4, 0x1f6fc}, {0x1f7e0, 0x1f7f0}, {0x1f90c, 0x1f93a}, {0x1f93c, 0x1f945},
     {0x1f947, 0x1f9ff}, {0x1fa70, 0x1faf6}, {0x20000, 0x3134a},
 };
+
+// clang-format on
 
 template <size_t kCount>
 bool contains(const CodeRange (&ranges)[kCount], char32_t character) {

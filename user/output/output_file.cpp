@@ -22,7 +22,9 @@ Error failure(const std::string& what, int error, std::string hint) {
   return Error{ErrorKind::Failed, fmt::format("{}: {}", what, std::strerror(error)), std::move(hint), error};
 }
 
-bool is_full(int error) { return error == ENOSPC || error == EDQUOT || error == EFBIG; }
+bool is_full(int error) {
+  return error == ENOSPC || error == EDQUOT || error == EFBIG;
+}
 
 // 0 or an errno value.
 int write_all(int fd, std::string_view text) {
@@ -43,13 +45,16 @@ int write_all(int fd, std::string_view text) {
 // Standard output or a device: somebody else's descriptor, where nothing can be taken back.
 class DescriptorSink final : public Sink {
  public:
-  DescriptorSink(int fd, UniqueFd owned, std::string name) : fd_(fd), owned_(std::move(owned)), name_(std::move(name)) {}
+  DescriptorSink(int fd, UniqueFd owned, std::string name)
+      : fd_(fd), owned_(std::move(owned)), name_(std::move(name)) {}
 
   Status write(std::string_view text) override {
     const int error = write_all(fd_, text);
     if (error == 0) return ok();
-    if (error == EBADF) return Error{ErrorKind::Failed, name_ + " is closed", "open it, or name a file with -o FILE", error};
-    return failure("cannot write to " + name_, error, is_full(error) ? "free some space, or name another file with -o FILE" : "");
+    if (error == EBADF)
+      return Error{ErrorKind::Failed, name_ + " is closed", "open it, or name a file with -o FILE", error};
+    return failure("cannot write to " + name_, error,
+                   is_full(error) ? "free some space, or name another file with -o FILE" : "");
   }
   Status finish() override { return ok(); }
 
@@ -83,7 +88,8 @@ class NewFile {
   static Result<NewFile> create(const std::string& path, UniqueFd directory, std::string name) {
     for (int i = 0; i < kNameTries; ++i) {
       std::string temporary = random_name();
-      UniqueFd fd(::openat(directory.get(), temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+      UniqueFd fd(
+          ::openat(directory.get(), temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
       if (fd) return NewFile(path, std::move(directory), std::move(name), std::move(temporary), std::move(fd));
       if (errno != EEXIST) break;
     }
@@ -130,7 +136,8 @@ class NewFile {
 
   // The report did not get there.
   Error lost(int error) const {
-    return failure(fmt::format("cannot write '{}'", path_), error, (is_full(error) ? "free some space; " : "") + fate());
+    return failure(fmt::format("cannot write '{}'", path_), error,
+                   (is_full(error) ? "free some space; " : "") + fate());
   }
 
  private:
@@ -200,7 +207,8 @@ Result<std::unique_ptr<Sink>> open_file(const std::string& path, Delivery delive
   const PathParts parts = split(path);
   UniqueFd directory(::open(parts.directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!directory) {
-    return failure(fmt::format("cannot open the directory of '{}'", path), errno, "create it first, or choose another -o FILE");
+    return failure(fmt::format("cannot open the directory of '{}'", path), errno,
+                   "create it first, or choose another -o FILE");
   }
   if (parts.name.empty() || parts.name == "." || parts.name == "..") return refused(path, "a directory");
   struct stat existing {};

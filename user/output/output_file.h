@@ -28,8 +28,8 @@ class Sink {
   [[nodiscard]] virtual Status finish() = 0;
 };
 
-/// A sink for `path`; none or "-" means standard output. The target may be absent, a regular file, which is replaced by a
-/// new one of mode 0600, or a character device, which is written to; links and everything else are refused.
+/// A sink for `path`; none or "-" means standard output. The target may be absent, a regular file, which is replaced by
+/// a new one of mode 0600, or a character device, which is written to; links and everything else are refused.
 [[nodiscard]] Result<std::unique_ptr<Sink>> open_sink(const std::optional<std::string>& path, Delivery delivery);
 
 /// Occupies closed standard descriptors, so that no file opened later is taken for standard output; writing to one so

@@ -3,9 +3,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
 #include <nlohmann/json.hpp>
+#include <string_view>
 #include <unordered_map>
+#include <utility>
 
+#include "user/analysis/allocator_frames.h"
 #include "user/output/units.h"
 
 namespace alloctrail {
@@ -13,16 +18,24 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string text_of(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+std::string text_of(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
 
-std::string hex(uint64_t value) { return fmt::format("{:#x}", value); }
+std::string hex(uint64_t value) {
+  return fmt::format("{:#x}", value);
+}
 
 const char* end_name(EndReason end) {
   switch (end) {
-    case EndReason::None: break;
-    case EndReason::Exited: return "exited";
-    case EndReason::Execed: return "execed";
-    case EndReason::Detached: return "detached";
+    case EndReason::None:
+      break;
+    case EndReason::Exited:
+      return "exited";
+    case EndReason::Execed:
+      return "execed";
+    case EndReason::Detached:
+      return "detached";
   }
   return "";
 }
@@ -30,10 +43,12 @@ const char* end_name(EndReason end) {
 const char* status_name(at_stack_status status) {
   switch (status) {
 #define ALLOCTRAIL_STATUS_NAME(name, sentence) \
-  case AT_STACK_##name: return #name;
+  case AT_STACK_##name:                        \
+    return #name;
     AT_STACK_STATUSES(ALLOCTRAIL_STATUS_NAME)
 #undef ALLOCTRAIL_STATUS_NAME
-    case AT_STACK_STATUS_COUNT: break;
+    case AT_STACK_STATUS_COUNT:
+      break;
   }
   return "unknown";
 }
@@ -92,39 +107,62 @@ Json threads_json(const Snapshot& snapshot, const ReportView& view) {
   return array;
 }
 
-Json stack_json(const Stack& stack, size_t first_frame) {
-  Json array = Json::array();
-  for (size_t i = first_frame; i < stack.frames.size(); ++i) {
-    const Frame& frame = stack.frames[i];
-    array.push_back({{"address", hex(raw(frame.address))},
-                     {"function", frame.function},
-                     {"module", frame.module},
-                     {"module_offset", hex(frame.module_offset)},
-                     {"file", frame.file},
-                     {"line", frame.line},
-                     {"inlined", frame.inlined}});
+// A JSON string. Nearly all names are plain, and most of a report is names.
+void append_string(std::string& text, const std::string& raw) {
+  const bool plain =
+      std::all_of(raw.begin(), raw.end(), [](char c) { return c >= ' ' && c < 0x7f && c != '"' && c != '\\'; });
+  if (!plain) {
+    text += text_of(raw);
+    return;
   }
-  return array;
+  text += '"';
+  text += raw;
+  text += '"';
 }
 
-// Many sites share one stack, and stacks are most of the text: each is put into words once.
-std::string sites_text(const Snapshot& snapshot, const ReportView& view) {
-  std::unordered_map<uint32_t, std::string> stacks;
-  std::string text = "[";
+void append_stack(std::string& text, const Stack& stack, size_t first_frame) {
+  const size_t allocator_frames = allocator_frame_count(stack);
+  text += '[';
+  for (size_t i = first_frame; i < stack.frames.size(); ++i) {
+    const Frame& frame = stack.frames[i];
+    fmt::format_to(std::back_inserter(text), R"({}{{"address":"{:#x}","function":)", i == first_frame ? "" : ",",
+                   raw(frame.address));
+    append_string(text, frame.function);
+    text += ",\"module\":";
+    append_string(text, frame.module);
+    fmt::format_to(std::back_inserter(text), R"(,"module_offset":"{:#x}","file":)", frame.module_offset);
+    append_string(text, frame.file);
+    fmt::format_to(std::back_inserter(text), R"(,"line":{},"inlined":{},"allocator":{}}})", frame.line, frame.inlined,
+                   i < allocator_frames);
+  }
+  text += ']';
+}
+
+// Stacks are most of a report's text, and threads share them: one that is there already is copied.
+void append_sites(std::string& text, const Snapshot& snapshot, const ReportView& view) {
+  std::unordered_map<uint32_t, std::pair<size_t, size_t>> written;  // stack -> where its text begins, its length
+  text += '[';
   for (const SiteRow& row : view.sites.rows) {
     const Thread& thread = snapshot.threads[row.thread];
     const Stack& stack = snapshot.stacks[row.stack];
-    std::string& frames = stacks[row.stack];
-    if (frames.empty()) frames = text_of(stack_json(stack, row.first_frame));
     Json object = {{"tid", raw(thread.tid)}, {"thread", thread.name}};
     put_figures(object, row.figures, snapshot);
     object["stack_status"] = status_name(stack.status);
-    std::string fields = text_of(object);
-    fields.pop_back();
-    if (text.size() > 1) text += ',';
-    text += fields + ",\"stack\":" + frames + '}';
+    if (text.back() == '}') text += ',';
+    text += text_of(object);
+    text.pop_back();
+    text += ",\"stack\":";
+    const size_t begin = text.size();
+    const auto [found, is_new] = written.try_emplace(row.stack, begin, 0);
+    if (is_new) {
+      append_stack(text, stack, row.first_frame);
+      found->second.second = text.size() - begin;
+    } else {
+      text.append(text, found->second.first, found->second.second);
+    }
+    text += '}';
   }
-  return text + ']';
+  text += ']';
 }
 
 Json accounting_json(const Snapshot& snapshot, const Accounting& account) {
@@ -187,11 +225,14 @@ Json head_json(const Snapshot& snapshot, const ReportView& view) {
 std::string report_json(const Snapshot& snapshot, const ReportView& view) {
   std::string text = text_of(head_json(snapshot, view));
   text.pop_back();
-  text += ",\"sites\":" + sites_text(snapshot, view);
+  text += ",\"sites\":";
+  append_sites(text, snapshot, view);
   const Json tail = {{"sites_left_out", left_out_json(view.sites)},
                      {"accounting", accounting_json(snapshot, view.accounting)},
                      {"probes", probes_json(snapshot.probes)}};
-  return text + ',' + text_of(tail).substr(1);
+  text += ',';
+  text += std::string_view(text_of(tail)).substr(1);
+  return text;
 }
 
 std::string JsonDocument::add(std::string_view object) {
@@ -200,6 +241,8 @@ std::string JsonDocument::add(std::string_view object) {
   return before + std::string(object);
 }
 
-std::string JsonDocument::finish() { return empty_ ? "[]\n" : "\n]\n"; }
+std::string JsonDocument::finish() {
+  return empty_ ? "[]\n" : "\n]\n";
+}
 
 }  // namespace alloctrail

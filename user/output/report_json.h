@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A report as machines read it: schema "alloctrail/report/1". Fields may be added to it, never renamed or removed; README.md
-// describes each.
+// A report as machines read it: schema "alloctrail/report/1". Fields may be added to it, never renamed or removed;
+// README.md describes each.
 #pragma once
 
 #include <string>
@@ -11,8 +11,8 @@
 
 namespace alloctrail {
 
-/// One object, one process, one moment; on one line, without a newline. Valid UTF-8 whatever the names hold. `view` must
-/// have been made from `snapshot`.
+/// One object, one process, one moment; on one line, without a newline. Valid UTF-8 whatever the names hold. `view`
+/// must have been made from `snapshot`.
 [[nodiscard]] std::string report_json(const Snapshot& snapshot, const ReportView& view);
 
 /// Several objects as one document, an array, written as they come.

@@ -23,10 +23,14 @@ std::string warnings(const Snapshot& snapshot, const ReportStyle& style) {
 
 std::string_view end_sentence(EndReason end) {
   switch (end) {
-    case EndReason::None: break;
-    case EndReason::Exited: return "the process has exited";
-    case EndReason::Execed: return "the process now runs another program";
-    case EndReason::Detached: return "detached";
+    case EndReason::None:
+      break;
+    case EndReason::Exited:
+      return "the process has exited";
+    case EndReason::Execed:
+      return "the process now runs another program";
+    case EndReason::Detached:
+      return "detached";
   }
   return "";
 }
@@ -34,9 +38,9 @@ std::string_view end_sentence(EndReason end) {
 // The figures must stay on the screen, so a long command gives way to them.
 std::string process_line(const Snapshot& snapshot, const ReportStyle& style) {
   const ProcessFigures& process = snapshot.process;
-  const std::string figures = fmt::format("   pid {}   RSS {}   VmData {}   threads {}", raw(process.pid),
-                                          bytes_text(process.rss_bytes, style), bytes_text(process.vm_data_bytes, style),
-                                          format_count(process.threads));
+  const std::string figures =
+      fmt::format("   pid {}   RSS {}   VmData {}   threads {}", raw(process.pid), bytes_text(process.rss_bytes, style),
+                  bytes_text(process.vm_data_bytes, style), format_count(process.threads));
   const std::string name = process.command.empty() ? "[" + process.comm + "]" : process.command;
   TextLine line(style.text);
   const size_t room = std::max(line.room() > figures.size() ? line.room() - figures.size() : 0, size_t{8});
@@ -50,8 +54,9 @@ std::string time_line(const Snapshot& snapshot, const ReportView& view, const Re
   if (snapshot.end != EndReason::None) line.add("   ").add(end_sentence(snapshot.end), Look::Strong);
   std::string text = line.str();
   if (view.only_tid) {
-    text += wrapped(fmt::format("only thread {} is listed below; the totals are the whole process's", raw(*view.only_tid)), 0,
-                    Look::Plain, style.text);
+    text +=
+        wrapped(fmt::format("only thread {} is listed below; the totals are the whole process's", raw(*view.only_tid)),
+                0, Look::Plain, style.text);
   }
   return text;
 }
@@ -59,8 +64,10 @@ std::string time_line(const Snapshot& snapshot, const ReportView& view, const Re
 std::string totals(const Snapshot& snapshot, const ReportView& view, const ReportStyle& style) {
   const Figures& figures = view.totals;
   const Usage& usage = figures.usage;
-  TextTable table({{"", Align::Left, Look::Heading, 0}, {"BYTES", Align::Right, Look::Plain, 0},
-                   {"BLOCKS", Align::Right, Look::Plain, 0}, {"", Align::Left, Look::Plain, 16}});
+  TextTable table({{"", Align::Left, Look::Heading, 0},
+                   {"BYTES", Align::Right, Look::Plain, 0},
+                   {"BLOCKS", Align::Right, Look::Plain, 0},
+                   {"", Align::Left, Look::Plain, 16}});
   const auto row = [&](std::string name, Amount amount, std::string more) {
     table.add_row({std::move(name), bytes_text(amount.bytes, style), format_count(amount.blocks), std::move(more)});
   };
@@ -81,9 +88,9 @@ std::string totals(const Snapshot& snapshot, const ReportView& view, const Repor
 
 std::string left_out_line(size_t rows, Amount amount, std::string_view what, const ReportStyle& style) {
   if (rows == 0) return "";
-  const std::string text = fmt::format("{} {} more {}{} with {} in {} blocks", ellipsis(style.text.charset),
-                                       format_count(rows), what, rows == 1 ? "" : "s", bytes_text(amount.bytes, style),
-                                       format_count(amount.blocks));
+  const std::string text =
+      fmt::format("{} {} more {}{} with {} in {} blocks", ellipsis(style.text.charset), format_count(rows), what,
+                  rows == 1 ? "" : "s", bytes_text(amount.bytes, style), format_count(amount.blocks));
   return TextLine(style.text).add(text, Look::Faint).str();
 }
 
@@ -119,7 +126,8 @@ std::string thread_table(const Snapshot& snapshot, const ReportView& view, const
     cells.push_back(format_share(figures.share));
     table.add_row(std::move(cells));
   }
-  return text + table.str(style.text) + left_out_line(view.threads.left_out_rows, view.threads.left_out, "thread", style);
+  return text + table.str(style.text) +
+         left_out_line(view.threads.left_out_rows, view.threads.left_out, "thread", style);
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A report as people read it: warnings, process line, totals, threads, stacks, accounting. Words and columns only; every
-// figure comes from the ReportView.
+// A report as people read it: warnings, process line, totals, threads, stacks, accounting. Words and columns only;
+// every figure comes from the ReportView.
 #pragma once
 
 #include <string>

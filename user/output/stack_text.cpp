@@ -27,7 +27,9 @@ const char* status_sentence(at_stack_status status) {
   return status < AT_STACK_STATUS_COUNT ? kStatusSentences[status] : "unknown stack status";
 }
 
-std::string_view base_name(std::string_view path) { return path.substr(path.rfind('/') + 1); }
+std::string_view base_name(std::string_view path) {
+  return path.substr(path.rfind('/') + 1);
+}
 
 std::string function_text(const Frame& frame) {
   const std::string name = frame.function.empty() ? fmt::format("{:#x}", raw(frame.address)) : frame.function;

@@ -17,7 +17,9 @@ struct Decoded {
   size_t length;
 };
 
-bool is_continuation(char byte) { return (static_cast<unsigned char>(byte) & 0xc0) == 0x80; }
+bool is_continuation(char byte) {
+  return (static_cast<unsigned char>(byte) & 0xc0) == 0x80;
+}
 
 // One well-formed character (Unicode table 3-7: no overlong forms, no surrogates), or nothing.
 std::optional<Decoded> decode(std::string_view text) {
@@ -43,11 +45,13 @@ bool is_unsafe(char32_t c) {
   if (c >= 0xfdd0 && c <= 0xfdef) return true;
   if ((c & 0xfffe) == 0xfffe) return true;
   return c == 0x61c || c == 0x180e || c == 0x200b || c == 0x200e || c == 0x200f || (c >= 0x2028 && c <= 0x202e) ||
-         (c >= 0x2060 && c <= 0x206f) || c == 0xfeff || (c >= 0xfff9 && c <= 0xfffb) || (c >= 0x1d173 && c <= 0x1d17a) ||
-         (c >= 0xe0000 && c <= 0xe0fff);
+         (c >= 0x2060 && c <= 0x206f) || c == 0xfeff || (c >= 0xfff9 && c <= 0xfffb) ||
+         (c >= 0x1d173 && c <= 0x1d17a) || (c >= 0xe0000 && c <= 0xe0fff);
 }
 
-const char* replacement(Charset charset) { return charset == Charset::Utf8 ? "\xef\xbf\xbd" : "?"; }
+const char* replacement(Charset charset) {
+  return charset == Charset::Utf8 ? "\xef\xbf\xbd" : "?";
+}
 
 // Byte position from which the rest fits; never at a mark that has lost its character.
 size_t suffix_start(std::string_view text, size_t columns) {
@@ -105,7 +109,9 @@ size_t display_width(std::string_view text) {
   return columns;
 }
 
-std::string_view ellipsis(Charset charset) { return charset == Charset::Utf8 ? "\xe2\x80\xa6" : "..."; }
+std::string_view ellipsis(Charset charset) {
+  return charset == Charset::Utf8 ? "\xe2\x80\xa6" : "...";
+}
 
 std::string_view beginning(std::string_view text, size_t columns) {
   size_t used = 0;

@@ -11,9 +11,9 @@ namespace alloctrail {
 /// What the terminal can show.
 enum class Charset { Utf8, Ascii };
 
-/// The same text with one replacement character (U+FFFD, or '?' in ASCII) for each byte of broken UTF-8, control character
-/// (C0, DEL, C1), line separator, direction control and invisible format character; tabs become spaces. The result is
-/// valid UTF-8 on one line. Combining marks beyond a few in a row are dropped.
+/// The same text with one replacement character (U+FFFD, or '?' in ASCII) for each byte of broken UTF-8, control
+/// character (C0, DEL, C1), line separator, direction control and invisible format character; tabs become spaces. The
+/// result is valid UTF-8 on one line. Combining marks beyond a few in a row are dropped.
 [[nodiscard]] std::string terminal_text(std::string_view raw, Charset charset);
 
 /// Columns that the result of terminal_text() takes.

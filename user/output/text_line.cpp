@@ -11,12 +11,18 @@ constexpr const char* kReset = "\x1b[0m";
 
 const char* escape_code(Look look) {
   switch (look) {
-    case Look::Plain: break;
-    case Look::Heading: return "\x1b[1m";
-    case Look::Strong: return "\x1b[1;36m";
-    case Look::Faint: return "\x1b[2m";
-    case Look::Warning: return "\x1b[1;33m";
-    case Look::Loss: return "\x1b[1;31m";
+    case Look::Plain:
+      break;
+    case Look::Heading:
+      return "\x1b[1m";
+    case Look::Strong:
+      return "\x1b[1;36m";
+    case Look::Faint:
+      return "\x1b[2m";
+    case Look::Warning:
+      return "\x1b[1;33m";
+    case Look::Loss:
+      return "\x1b[1;31m";
   }
   return "";
 }
@@ -26,7 +32,9 @@ std::string painted(const std::string& text, Look look, Color color) {
   return escape_code(look) + text + kReset;
 }
 
-void drop_trailing_spaces(std::string& text) { text.erase(text.find_last_not_of(' ') + 1); }
+void drop_trailing_spaces(std::string& text) {
+  text.erase(text.find_last_not_of(' ') + 1);
+}
 
 }  // namespace
 
@@ -37,7 +45,9 @@ TextLine& TextLine::add(std::string_view text, Look look) {
   return *this;
 }
 
-TextLine& TextLine::add_spaces(size_t count) { return add(std::string(count, ' ')); }
+TextLine& TextLine::add_spaces(size_t count) {
+  return add(std::string(count, ' '));
+}
 
 size_t TextLine::room() const {
   if (style_.width == 0) return std::numeric_limits<size_t>::max() / 2;

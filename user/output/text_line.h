@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Lines of a text report: pieces with a look, made safe for terminals as they are added, measured in columns, painted at
-// the end. Colour is added after cutting, so it never counts and never dangles.
+// Lines of a text report: pieces with a look, made safe for terminals as they are added, measured in columns, painted
+// at the end. Colour is added after cutting, so it never counts and never dangles.
 #pragma once
 
 #include <string>
@@ -53,6 +53,7 @@ class TextLine {
 /// Text that must not be cut: broken at spaces into lines of the style's width, all but the first indented.
 [[nodiscard]] std::string wrapped(std::string_view text, size_t indent, Look look, const TextStyle& style);
 /// The same, broken only between the given pieces.
-[[nodiscard]] std::string wrapped(const std::vector<std::string>& pieces, size_t indent, Look look, const TextStyle& style);
+[[nodiscard]] std::string wrapped(const std::vector<std::string>& pieces, size_t indent, Look look,
+                                  const TextStyle& style);
 
 }  // namespace alloctrail

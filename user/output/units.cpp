@@ -28,9 +28,13 @@ std::string with_separators(std::string digits) {
   return digits;
 }
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
 
 std::string lowered(std::string_view text) {
   std::string result(text);
@@ -55,7 +59,8 @@ std::optional<unsigned> suffix_shift(std::string_view suffix, std::string_view u
   const size_t power = kLetters.find(text[0]);
   if (power == std::string_view::npos) return std::nullopt;
   const std::string_view rest = std::string_view(text).substr(1);
-  const bool known = rest.empty() || rest == "i" || (!unit.empty() && (rest == unit || rest == "i" + std::string(unit)));
+  const bool known =
+      rest.empty() || rest == "i" || (!unit.empty() && (rest == unit || rest == "i" + std::string(unit)));
   if (!known) return std::nullopt;
   return static_cast<unsigned>(power + 1) * 10;
 }
@@ -126,9 +131,13 @@ std::string format_bytes(uint64_t bytes) {
   return fmt::format("{} {}", four_digits(value), kByteUnits[unit]);
 }
 
-std::string format_exact_bytes(uint64_t bytes) { return format_count(bytes) + " B"; }
+std::string format_exact_bytes(uint64_t bytes) {
+  return format_count(bytes) + " B";
+}
 
-std::string format_count(uint64_t count) { return with_separators(fmt::format("{}", count)); }
+std::string format_count(uint64_t count) {
+  return with_separators(fmt::format("{}", count));
+}
 
 std::string format_signed_count(int64_t count) {
   const auto magnitude = static_cast<uint64_t>(count);
@@ -162,7 +171,8 @@ std::string format_duration(std::chrono::nanoseconds duration) {
   if (ns < 0) return "0 ms";
   const int64_t ms = ns / 1'000'000;
   if (ms < 1000) return fmt::format("{} ms", ms);
-  if (ms < 60'000) return ms % 1000 < 100 ? fmt::format("{} s", ms / 1000) : fmt::format("{}.{} s", ms / 1000, ms % 1000 / 100);
+  if (ms < 60'000)
+    return ms % 1000 < 100 ? fmt::format("{} s", ms / 1000) : fmt::format("{}.{} s", ms / 1000, ms % 1000 / 100);
   const int64_t minutes = ms / 60'000;
   if (minutes < 60) return two_parts(minutes, "min", ms / 1000 % 60, "s");
   if (minutes < 48 * 60) return two_parts(minutes / 60, "h", minutes % 60, "min");

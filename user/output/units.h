@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Figures as people write and read them: bytes in KiB/MiB, rates, counts, durations. Formatting for output/, parsing for
-// the command line; no other stage spells a unit.
+// Figures as people write and read them: bytes in KiB/MiB, rates, counts, durations. Formatting for output/, parsing
+// for the command line; no other stage spells a unit.
 #pragma once
 
 #include <chrono>
@@ -12,7 +12,8 @@
 
 namespace alloctrail {
 
-/// "0 B", "1023 B", "64 KiB", "12.35 MiB": at most 4 significant digits; decimals are left out when the figure is exact.
+/// "0 B", "1023 B", "64 KiB", "12.35 MiB": at most 4 significant digits; decimals are left out when the figure is
+/// exact.
 [[nodiscard]] std::string format_bytes(uint64_t bytes);
 
 /// "12,345,678 B".

@@ -91,9 +91,9 @@ std::optional<DebugFile> find_by_link(const DebugLink& link, std::string_view bu
   const size_t slash = path.rfind('/');
   if (!path.starts_with('/') || slash == std::string_view::npos) return std::nullopt;
   const std::string_view directory = path.substr(0, slash + 1);
-  for (const std::string& place : {fmt::format("{}{}", directory, link.name),
-                                   fmt::format("{}.debug/{}", directory, link.name),
-                                   fmt::format("{}{}{}", kDebugRoot, directory, link.name)}) {
+  for (const std::string& place :
+       {fmt::format("{}{}", directory, link.name), fmt::format("{}.debug/{}", directory, link.name),
+        fmt::format("{}{}{}", kDebugRoot, directory, link.name)}) {
     auto candidate = open_candidate(place);
     if (!candidate) continue;
     const bool same = build_id.empty() ? checksum(candidate->fd.get()) == link.crc : has_build_id(*candidate, build_id);

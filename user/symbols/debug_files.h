@@ -18,8 +18,8 @@ struct DebugFile {
 };
 
 /// The debug file of `file`, which the target has mapped as `path`: by build-id below /usr/lib/debug, then by
-/// .gnu_debuglink beside `path`, in its .debug folder and below /usr/lib/debug. A debug file is taken only if its build-id
-/// is the same or, for files without one, if its checksum is the one in the link.
+/// .gnu_debuglink beside `path`, in its .debug folder and below /usr/lib/debug. A debug file is taken only if its
+/// build-id is the same or, for files without one, if its checksum is the one in the link.
 [[nodiscard]] std::optional<DebugFile> find_debug_file(const ElfImage& file, std::string_view path);
 
 /// The supplementary file (made by dwz) that the debug information in `main` names as `name`.

@@ -1,47 +1,56 @@
 // SPDX-License-Identifier: Apache-2.0
-// DebugInfo: finds the unit, the function and the inlined calls at an address by its own indexes. libdw's dwarf_getscopes
-// walks a whole unit at each call and recurses as deep as a file tells it to; here each unit is walked once, to a depth.
+// DebugInfo: finds the unit, the function and the inlined calls at an address by its own indexes. libdw's
+// dwarf_getscopes walks a whole unit at each call and recurses as deep as a file tells it to; here each unit is walked
+// once, to a depth.
 #include "user/symbols/debug_info.h"
 
 #include <dwarf.h>
+#include <time.h>
 
 #include <algorithm>
 #include <string_view>
 
 #include "user/symbols/dwarf_file.h"
+#include "user/symbols/line_table.h"
 #include "user/symbols/range_map.h"
 
 namespace alloctrail {
 namespace {
 
 constexpr size_t kMaxUnits = 1 << 20;
-constexpr size_t kMaxRanges = 4 << 20;           // of one unit's functions, or of all units
+constexpr size_t kMaxRanges = 4 << 20;  // of one unit's functions, or of all units
 constexpr size_t kMaxRangesOfEntry = 1 << 18;
-constexpr int kMaxDepth = 64;                    // of namespaces, classes and functions in each other
-constexpr int kMaxScopes = 512;                  // of blocks and calls around one address
+constexpr int kMaxDepth = 64;    // of namespaces, classes and functions in each other
+constexpr int kMaxScopes = 512;  // of blocks and calls around one address
 constexpr size_t kMaxInlined = 64;
-// libdw turns each byte of a line program into up to 100 bytes, and keeps them until the file is closed.
+// libdw turns each byte of a line program into up to 100 bytes of its own, which it keeps as long as it is open.
 constexpr uint64_t kMaxLineProgramBytes = 8 << 20;
-constexpr uint64_t kMaxLineProgramsBytes = 8 << 20;
+constexpr uint64_t kMaxParsedProgramBytes = 8 << 20;
+constexpr size_t kMaxLineTableBytes = 128 << 20;  // of one file
 
-/// Bounds the time spent on one file over all lookups. Looks at the clock at every 64th step.
+/// Bounds the processor time spent on one file over all lookups. Looks at the clock at every 64th step.
 class WorkBudget {
  public:
-  using Clock = std::chrono::steady_clock;
   explicit WorkBudget(std::chrono::nanoseconds limit) : left_(limit) {}
 
-  void start() { started_ = Clock::now(); }
-  void stop() { left_ -= Clock::now() - started_; }
+  void start() { started_ = now(); }
+  void stop() { left_ -= now() - started_; }
   [[nodiscard]] bool is_spent() const { return left_ <= std::chrono::nanoseconds::zero(); }
   /// False when the work has to end.
   bool step() {
-    if (++steps_ % 64 == 0 && Clock::now() - started_ > left_) stopped_ = true;
+    if (++steps_ % 64 == 0 && now() - started_ > left_) stopped_ = true;
     return !stopped_;
   }
 
  private:
+  static std::chrono::nanoseconds now() {
+    timespec time{};
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+  }
+
   std::chrono::nanoseconds left_;
-  Clock::time_point started_{};
+  std::chrono::nanoseconds started_{};
   uint64_t steps_ = 0;
   bool stopped_ = false;
 };
@@ -54,7 +63,8 @@ struct CompileUnit {
   RangeMap nested_functions;  ///< those declared inside of functions; looked for when the others do not have an address
   bool is_indexed = false;
   bool is_nested_indexed = false;
-  bool is_line_program_read = false;
+  std::unique_ptr<LineTable> lines;
+  uint64_t last_used = 0;
 };
 
 bool holds_functions(int tag) {
@@ -82,8 +92,9 @@ class DebugInfo::Impl {
       : dwarf_(std::move(source)), code_(std::move(code)), budget_(time_limit) {}
 
   std::vector<SourceFrame> find(uint64_t address);
-  DwarfFile& dwarf() { return dwarf_; }
-  void forget_parsed();
+  void close();
+  [[nodiscard]] bool is_open() const { return dwarf_.is_open(); }
+  [[nodiscard]] uint64_t bytes() const { return dwarf_.bytes() + line_table_bytes_; }
 
  private:
   template <class Visit>
@@ -96,9 +107,9 @@ class DebugInfo::Impl {
   std::optional<Dwarf_Die> function_at(CompileUnit& unit, uint64_t address);
   std::vector<Dwarf_Die> calls_at(Dwarf_Die function, uint64_t address);
   std::string_view string_attribute(Dwarf_Die entry, unsigned name);
-  bool read_line_program(CompileUnit& unit);
-  void set_line(CompileUnit& unit, uint64_t address, SourceFrame& frame);
-  void set_call_site(CompileUnit& unit, Dwarf_Die call, SourceFrame& frame);
+  bool may_read_lines(Dwarf_Die unit);
+  const LineTable& lines_of(CompileUnit& unit);
+  void drop_oldest_lines();
   std::vector<SourceFrame> frames_at(CompileUnit& unit, uint64_t address);
 
   DwarfFile dwarf_;
@@ -107,7 +118,9 @@ class DebugInfo::Impl {
   bool are_units_indexed_ = false;
   std::vector<CompileUnit> units_;
   RangeMap unit_ranges_;  ///< value: index into units_
-  uint64_t line_program_bytes_ = 0;
+  uint64_t parsed_program_bytes_ = 0;
+  size_t line_table_bytes_ = 0;
+  uint64_t clock_ = 0;
 };
 
 template <class Visit>
@@ -215,47 +228,48 @@ std::string_view DebugInfo::Impl::string_attribute(Dwarf_Die entry, unsigned nam
 }
 
 /// Bounds what libdw will allocate before it is asked for lines.
-bool DebugInfo::Impl::read_line_program(CompileUnit& unit) {
-  Dwarf_Die entry{};
-  if (dwarf_offdie(dwarf_.handle(), unit.entry, &entry) == nullptr) return false;
+bool DebugInfo::Impl::may_read_lines(Dwarf_Die unit) {
   // libdw copies the directory without a look for its end.
-  if (dwarf_hasattr(&entry, DW_AT_comp_dir) != 0 && string_attribute(entry, DW_AT_comp_dir).empty()) return false;
-  const auto offset = number_attribute(entry, DW_AT_stmt_list);
+  if (dwarf_hasattr(&unit, DW_AT_comp_dir) != 0 && string_attribute(unit, DW_AT_comp_dir).empty()) return false;
+  const auto offset = number_attribute(unit, DW_AT_stmt_list);
   const auto bytes = offset ? dwarf_.line_program_bytes(*offset) : std::nullopt;
   if (!bytes || *bytes > kMaxLineProgramBytes) return false;
-  if (!unit.is_line_program_read) line_program_bytes_ += *bytes;
-  unit.is_line_program_read = true;
+  parsed_program_bytes_ += *bytes;
   return true;
 }
 
-void DebugInfo::Impl::set_line(CompileUnit& unit, uint64_t address, SourceFrame& frame) {
+const LineTable& DebugInfo::Impl::lines_of(CompileUnit& unit) {
+  unit.last_used = ++clock_;
+  if (unit.lines) return *unit.lines;
   Dwarf_Die entry{};
-  if (!read_line_program(unit) || dwarf_offdie(dwarf_.handle(), unit.entry, &entry) == nullptr) return;
-  Dwarf_Line* line = dwarf_getsrc_die(&entry, address);
-  int number = 0;
-  if (line == nullptr || dwarf_lineno(line, &number) != 0 || number <= 0) return;
-  frame.line = static_cast<uint32_t>(number);
-  frame.file = dwarf_.checked(dwarf_linesrc(line, nullptr, nullptr));
+  const bool can_read = dwarf_offdie(dwarf_.handle(), unit.entry, &entry) != nullptr && may_read_lines(entry);
+  unit.lines = can_read ? std::make_unique<LineTable>(dwarf_, entry) : std::make_unique<LineTable>();
+  line_table_bytes_ += unit.lines->bytes();
+  while (line_table_bytes_ > kMaxLineTableBytes && unit.lines->bytes() < line_table_bytes_) drop_oldest_lines();
+  return *unit.lines;
 }
 
-void DebugInfo::Impl::set_call_site(CompileUnit& unit, Dwarf_Die call, SourceFrame& frame) {
-  const auto line = number_attribute(call, DW_AT_call_line);
-  const auto file = number_attribute(call, DW_AT_call_file);
-  if (line && *line <= INT32_MAX) frame.line = static_cast<uint32_t>(*line);
-  Dwarf_Die entry{};
-  Dwarf_Files* files = nullptr;
-  size_t count = 0;
-  if (!file || !read_line_program(unit) || dwarf_offdie(dwarf_.handle(), unit.entry, &entry) == nullptr) return;
-  if (dwarf_getsrcfiles(&entry, &files, &count) != 0 || *file >= count) return;
-  frame.file = dwarf_.checked(dwarf_filesrc(files, *file, nullptr, nullptr));
+void DebugInfo::Impl::drop_oldest_lines() {
+  CompileUnit* oldest = nullptr;
+  for (CompileUnit& unit : units_) {
+    const bool is_older = oldest == nullptr || unit.last_used < oldest->last_used;
+    if (unit.lines && unit.lines->bytes() > 0 && is_older) oldest = &unit;
+  }
+  if (oldest == nullptr) return;
+  line_table_bytes_ -= oldest->lines->bytes();
+  oldest->lines.reset();
 }
 
 std::vector<SourceFrame> DebugInfo::Impl::frames_at(CompileUnit& unit, uint64_t address) {
-  std::vector<SourceFrame> frames;
+  const LineTable& lines = lines_of(unit);
+  const LineTable::Place place = lines.find(address);
   SourceFrame location;
-  set_line(unit, address, location);
+  location.line = place.line;
+  if (place.line != 0) location.file = lines.file(place.file);
   const auto function = function_at(unit, address);
-  if (!function) return location.line != 0 ? std::vector{location} : frames;
+  if (!function) return location.line != 0 ? std::vector{location} : std::vector<SourceFrame>();
+
+  std::vector<SourceFrame> frames;
   const std::vector<Dwarf_Die> calls = calls_at(*function, address);
   for (size_t i = calls.size(); i-- > 0;) {
     SourceFrame frame = std::move(location);
@@ -264,7 +278,9 @@ std::vector<SourceFrame> DebugInfo::Impl::frames_at(CompileUnit& unit, uint64_t 
     frame.name = string_attribute(calls[i], DW_AT_name);
     frame.inlined = i != 0;
     location = SourceFrame();
-    if (frame.inlined) set_call_site(unit, calls[i], location);
+    const uint64_t line = number_attribute(calls[i], DW_AT_call_line).value_or(0);
+    location.line = line <= INT32_MAX ? static_cast<uint32_t>(line) : 0;
+    location.file = lines.file(number_attribute(calls[i], DW_AT_call_file).value_or(UINT64_MAX));
     if (!frame.inlined || frames.size() < kMaxInlined) frames.push_back(std::move(frame));
   }
   return frames;
@@ -277,26 +293,35 @@ std::vector<SourceFrame> DebugInfo::Impl::find(uint64_t address) {
   const auto index = unit_ranges_.find(address);
   auto frames = index ? frames_at(units_[*index], address) : std::vector<SourceFrame>();
   budget_.stop();
-  if (line_program_bytes_ > kMaxLineProgramsBytes) forget_parsed();
+  if (parsed_program_bytes_ > kMaxParsedProgramBytes) {
+    dwarf_.forget_parsed();
+    parsed_program_bytes_ = 0;
+  }
   return frames;
 }
 
-void DebugInfo::Impl::forget_parsed() {
-  dwarf_.forget_parsed();
-  line_program_bytes_ = 0;
-  for (CompileUnit& unit : units_) unit.is_line_program_read = false;
+void DebugInfo::Impl::close() {
+  dwarf_.close();
+  parsed_program_bytes_ = 0;
+  line_table_bytes_ = 0;
+  for (CompileUnit& unit : units_) unit.lines.reset();
 }
 
 DebugInfo::DebugInfo(DebugFile source, CodeSegments code, std::chrono::nanoseconds time_limit)
     : impl_(std::make_unique<Impl>(std::move(source), std::move(code), time_limit)) {}
 DebugInfo::~DebugInfo() = default;
 
-std::vector<SourceFrame> DebugInfo::find(uint64_t address) { return impl_->find(address); }
-void DebugInfo::close() {
-  impl_->forget_parsed();
-  impl_->dwarf().close();
+std::vector<SourceFrame> DebugInfo::find(uint64_t address) {
+  return impl_->find(address);
 }
-bool DebugInfo::is_open() const { return impl_->dwarf().is_open(); }
-uint64_t DebugInfo::bytes() const { return impl_->dwarf().bytes(); }
+void DebugInfo::close() {
+  impl_->close();
+}
+bool DebugInfo::is_open() const {
+  return impl_->is_open();
+}
+uint64_t DebugInfo::bytes() const {
+  return impl_->bytes();
+}
 
 }  // namespace alloctrail

@@ -26,7 +26,7 @@ struct SourceFrame {
 class DebugInfo {
  public:
   /// `source` is the file with the .debug sections: the mapped one, or its separate one. `code` are the mapped file's
-  /// segments; `time_limit` is what all lookups in this file may take together.
+  /// segments; `time_limit` is the processor time that all lookups in this file may take together.
   DebugInfo(DebugFile source, CodeSegments code, std::chrono::nanoseconds time_limit);
   ~DebugInfo();
   DebugInfo(const DebugInfo&) = delete;
@@ -39,7 +39,7 @@ class DebugInfo {
   /// Gives back the memory that can be had again from the file; the next find() opens it anew.
   void close();
   [[nodiscard]] bool is_open() const;
-  /// Memory its sections take in this process while open (mapped ones take none).
+  /// Memory its sections and line tables take in this process while open (mapped sections take none).
   [[nodiscard]] uint64_t bytes() const;
 
  private:

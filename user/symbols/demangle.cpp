@@ -20,8 +20,12 @@ namespace {
 constexpr double kMaxEstimatedBytes = 16e6;
 constexpr size_t kMaxReadableBytes = 64 * 1024;
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_hex(char c) { return is_digit(c) || (c >= 'a' && c <= 'f'); }
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+bool is_hex(char c) {
+  return is_digit(c) || (c >= 'a' && c <= 'f');
+}
 
 /// True at "S_", "S1A_", "T_", "T0_": a reference to a part of the name that is written out again.
 bool is_reference(std::string_view rest) {
@@ -62,14 +66,8 @@ std::optional<std::string> demangle_cxx(const std::string& name) {
 
 /// The character a legacy Rust escape stands for ("LT", "u7e"), 0 if it is none.
 char rust_escape(std::string_view code) {
-  static constexpr std::array<std::pair<std::string_view, char>, 8> kEscapes{{{"SP", '@'},
-                                                                             {"BP", '*'},
-                                                                             {"RF", '&'},
-                                                                             {"LT", '<'},
-                                                                             {"GT", '>'},
-                                                                             {"LP", '('},
-                                                                             {"RP", ')'},
-                                                                             {"C", ','}}};
+  static constexpr std::array<std::pair<std::string_view, char>, 8> kEscapes{
+      {{"SP", '@'}, {"BP", '*'}, {"RF", '&'}, {"LT", '<'}, {"GT", '>'}, {"LP", '('}, {"RP", ')'}, {"C", ','}}};
   for (const auto& [text, character] : kEscapes) {
     if (code == text) return character;
   }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Mangled C++ and Rust names -> the names people write. Names come from the target's files: time and memory are bounded.
+// Mangled C++ and Rust names -> the names people write. Names come from the target's files: time and memory are
+// bounded.
 #pragma once
 
 #include <cstddef>

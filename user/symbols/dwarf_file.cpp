@@ -20,7 +20,9 @@ constexpr uint64_t kMaxDebugBytes = 2ULL << 30;
 constexpr size_t kMaxStringBytes = 16 * 1024;
 constexpr uint32_t kLength64 = 0xffffffff;  // the unit length that says: a 64-bit one follows
 
-bool is_debug_section(std::string_view name) { return name.starts_with(".debug_") || name.starts_with(".zdebug_"); }
+bool is_debug_section(std::string_view name) {
+  return name.starts_with(".debug_") || name.starts_with(".zdebug_");
+}
 
 /// The bytes as libdw sees them, unpacked if they were compressed; empty if there is no such section.
 std::string_view unpacked_bytes(const ElfImage& file, std::string_view name) {

@@ -26,8 +26,8 @@ class DwarfFile {
   void forget_parsed();
   void close();
 
-  /// The text libdw returned as a string. libdw 0.188 does not always look whether it ends inside of its section; empty if
-  /// it does not.
+  /// The text libdw returned as a string. libdw 0.188 does not always look whether it ends inside of its section; empty
+  /// if it does not.
   [[nodiscard]] std::string_view checked(const char* text) const;
   /// Length in bytes of the line program at `offset` of .debug_line; nothing if it is broken. The file must be open.
   [[nodiscard]] std::optional<uint64_t> line_program_bytes(uint64_t offset) const;

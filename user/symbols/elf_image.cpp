@@ -53,8 +53,8 @@ uint64_t unpacked_size(Elf_Scn* scn, const GElf_Shdr& shdr, std::string_view nam
   return std::memcmp(bytes, "ZLIB", 4) == 0 ? size : shdr.sh_size;
 }
 
-/// The section names, NUL-terminated at the end. Empty if they are not: libelf and libdw would look for that NUL through
-/// the whole table at each name.
+/// The section names, NUL-terminated at the end. Empty if they are not: libelf and libdw would look for that NUL
+/// through the whole table at each name.
 std::string_view section_names(Elf* elf) {
   size_t index = 0;
   GElf_Shdr shdr{};

@@ -65,7 +65,8 @@ class ElfImage {
   [[nodiscard]] std::vector<Section> sections() const;
   /// The first section of that name with contents in the file.
   [[nodiscard]] std::optional<Section> section(std::string_view name) const;
-  /// Its bytes as they are in the file; empty if missing or larger than `max_bytes`. Valid as long as this file is open.
+  /// Its bytes as they are in the file; empty if missing or larger than `max_bytes`. Valid as long as this file is
+  /// open.
   [[nodiscard]] std::string_view section_bytes(std::string_view name, size_t max_bytes) const;
 
  private:

@@ -18,10 +18,12 @@ namespace {
 constexpr size_t kMaxResolved = 100'000;
 constexpr std::chrono::seconds kTimeLimit{20};
 
-bool has_debug_info(const ElfImage& file) { return file.section(".debug_info") || file.section(".zdebug_info"); }
+bool has_debug_info(const ElfImage& file) {
+  return file.section(".debug_info") || file.section(".zdebug_info");
+}
 
-/// What to call the function. `symbol` is empty for an inlined one. Functions local to a C++ file have no linkage name in
-/// DWARF, but their symbol is one. For C, the symbol is what callers write ("malloc", where glibc's DWARF says
+/// What to call the function. `symbol` is empty for an inlined one. Functions local to a C++ file have no linkage name
+/// in DWARF, but their symbol is one. For C, the symbol is what callers write ("malloc", where glibc's DWARF says
 /// "__GI___libc_malloc"), except for the copies that the compiler makes ("foo.constprop.0").
 std::string function_name(const SourceFrame& source, std::string_view symbol) {
   std::string readable = demangle(source.linkage_name);

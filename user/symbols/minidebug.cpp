@@ -39,7 +39,9 @@ std::vector<char> unpack_minidebug(const ElfImage& file) {
   return unpacked;
 }
 #else
-std::vector<char> unpack_minidebug(const ElfImage&) { return {}; }
+std::vector<char> unpack_minidebug(const ElfImage&) {
+  return {};
+}
 #endif
 
 }  // namespace alloctrail

@@ -34,7 +34,7 @@ std::optional<uint64_t> take_hex(std::string_view& line) {
 
 /// What /proc/PID/status says about who the process is.
 struct Identity {
-  uid_t user = 0;      ///< effective
+  uid_t user = 0;          ///< effective
   uint32_t inner_pid = 0;  ///< in its own pid namespace
 };
 

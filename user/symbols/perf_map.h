@@ -55,8 +55,8 @@ class PerfMaps {
   std::map<Tgid, Known> known_;
 };
 
-/// Opens the file of a process, in the target's own root and by its process id in its own namespace. Only a regular file
-/// of at most 64 MiB, reached without links, which root or the process' own user owns: others could invent names.
+/// Opens the file of a process, in the target's own root and by its process id in its own namespace. Only a regular
+/// file of at most 64 MiB, reached without links, which root or the process' own user owns: others could invent names.
 [[nodiscard]] UniqueFd open_perf_map(Tgid pid);
 
 }  // namespace alloctrail

@@ -12,8 +12,9 @@ namespace alloctrail {
 
 struct Range {
   uint64_t start = 0;
-  uint64_t end = 0;    ///< first address behind it
-  uint64_t rank = 0;   ///< where ranges overlap the highest rank wins, then the one that starts last, then the one given last
+  uint64_t end = 0;  ///< first address behind it
+  uint64_t rank =
+      0;  ///< where ranges overlap the highest rank wins, then the one that starts last, then the one given last
   uint64_t value = 0;
 };
 

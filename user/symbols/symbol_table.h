@@ -26,8 +26,8 @@ class SymbolTable {
   [[nodiscard]] bool empty() const { return ranges_.empty(); }
 
  private:
-  std::string names_;           ///< NUL-terminated, one after the other
-  RangeMap ranges_;             ///< value: where in names_
+  std::string names_;  ///< NUL-terminated, one after the other
+  RangeMap ranges_;    ///< value: where in names_
 };
 
 }  // namespace alloctrail

@@ -49,7 +49,8 @@ std::string unescaped(std::string_view path) {
 std::optional<Mapping> parse_line(std::string_view line) {
   Mapping out;
   uint64_t major = 0, minor = 0;
-  if (!take_number(line, '-', out.start) || !take_number(line, ' ', out.end) || out.end <= out.start) return std::nullopt;
+  if (!take_number(line, '-', out.start) || !take_number(line, ' ', out.end) || out.end <= out.start)
+    return std::nullopt;
   if (line.size() < 5 || line[4] != ' ') return std::nullopt;
   out.writable = line[1] == 'w';
   out.executable = line[2] == 'x';
@@ -110,7 +111,8 @@ Result<UniqueFd> open_by_range(Tgid pid, Tid thread, const Mapping& mapping) {
 
 /// Through the target's root directory, without leaving it.
 Result<UniqueFd> open_by_path(Tid thread, const Mapping& mapping) {
-  const UniqueFd root(open(proc_path(static_cast<pid_t>(raw(thread)), "root").c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  const UniqueFd root(
+      open(proc_path(static_cast<pid_t>(raw(thread)), "root").c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!root) return Error{ErrorKind::Failed, mapping.path + ": cannot be opened: " + std::strerror(errno), "", errno};
   open_how how{};
   how.flags = O_PATH | O_CLOEXEC;

@@ -24,7 +24,9 @@ constexpr size_t kMaxStatBytes = 4096;
 }  // namespace
 
 Result<std::string> read_small_file(const std::string& path, size_t max_bytes) {
-  const auto failed = [&](int error) { return Error{ErrorKind::Failed, path + ": " + std::strerror(error), "", error}; };
+  const auto failed = [&](int error) {
+    return Error{ErrorKind::Failed, path + ": " + std::strerror(error), "", error};
+  };
   const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (!fd) return failed(errno);
   std::string out;
@@ -43,7 +45,9 @@ std::string proc_path(pid_t id, std::string_view name) {
   return "/proc/" + std::to_string(id) + "/" + std::string(name);
 }
 
-bool ProcStat::kernel_thread() const { return (flags & kKernelThreadFlag) != 0; }
+bool ProcStat::kernel_thread() const {
+  return (flags & kKernelThreadFlag) != 0;
+}
 
 std::optional<ProcStat> parse_stat(std::string_view text) {
   // "pid (comm) state ...": comm may hold blanks and brackets, so the last bracket is the one that closes it.

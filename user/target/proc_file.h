@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reading files below /proc: whole, bounded, and through a thread that is alive. Used by the other files of this folder.
+// Reading files below /proc: whole, bounded, and through a thread that is alive. Used by the other files of this
+// folder.
 #pragma once
 
 #include <sys/types.h>
@@ -16,7 +17,8 @@
 
 namespace alloctrail {
 
-/// Content of a file, at most `max_bytes` of it. On failure Error::os_error tells why; the message is the path and reason.
+/// Content of a file, at most `max_bytes` of it. On failure Error::os_error tells why; the message is the path and
+/// reason.
 [[nodiscard]] Result<std::string> read_small_file(const std::string& path, size_t max_bytes);
 
 /// "/proc/ID/NAME". Also works for the id of any thread: its directory is only hidden from listings.

@@ -19,13 +19,16 @@ namespace {
 
 constexpr size_t kMaxStatusBytes = 65536;
 
-std::string process_text(Tgid pid) { return "process " + std::to_string(raw(pid)); }
+std::string process_text(Tgid pid) {
+  return "process " + std::to_string(raw(pid));
+}
 
 /// An error about the number the user gave.
 Status check_number(Tgid pid) {
   const pid_t id = static_cast<pid_t>(raw(pid));
   if (id == getpid())
-    return Error{ErrorKind::Usage, process_text(pid) + " is alloctrail itself", "give the number of another process", 0};
+    return Error{ErrorKind::Usage, process_text(pid) + " is alloctrail itself", "give the number of another process",
+                 0};
   const auto status = id > 0 ? read_small_file(proc_path(id, "status"), kMaxStatusBytes) : cannot_look_at(pid, ESRCH);
   if (!status) {
     // With hidepid the process is there, but its directory is not.
@@ -45,7 +48,8 @@ Status check_program(Tgid pid, Tid thread) {
   if (!header) return cannot_look_at(pid, header.error().os_error);
   if (header->size() < EI_NIDENT || header->compare(0, SELFMAG, ELFMAG) != 0) return ok();  // no answer is no objection
   if ((*header)[EI_CLASS] == ELFCLASS32)
-    return Error{ErrorKind::NotSupported, process_text(pid) + " is a 32-bit program", "only 64-bit ones can be traced", 0};
+    return Error{ErrorKind::NotSupported, process_text(pid) + " is a 32-bit program", "only 64-bit ones can be traced",
+                 0};
   return ok();
 }
 

@@ -20,7 +20,9 @@ constexpr size_t kMaxNameBytes = 4096;
 constexpr size_t kMaxListBytes = 16u << 20;
 constexpr int kMaxCgroupDepth = 64;
 
-std::string_view base_name(std::string_view path) { return path.substr(path.rfind('/') + 1); }
+std::string_view base_name(std::string_view path) {
+  return path.substr(path.rfind('/') + 1);
+}
 
 std::string executable_path(pid_t id) {
   std::array<char, PATH_MAX> path;
@@ -77,14 +79,17 @@ std::vector<std::string> cgroup_mounts() {
   return out;
 }
 
-bool is_cgroup(const std::string& directory) { return access((directory + "/cgroup.procs").c_str(), F_OK) == 0; }
+bool is_cgroup(const std::string& directory) {
+  return access((directory + "/cgroup.procs").c_str(), F_OK) == 0;
+}
 
 /// The directories meant: as given, or below every hierarchy that has it.
 std::vector<std::string> cgroup_directories(const std::string& given) {
   if (!given.empty() && given[0] == '/' && is_cgroup(given)) return {given};
   std::vector<std::string> out;
   for (const std::string& mount : cgroup_mounts())
-    if (const std::string directory = mount + "/" + given; !given.empty() && is_cgroup(directory)) out.push_back(directory);
+    if (const std::string directory = mount + "/" + given; !given.empty() && is_cgroup(directory))
+      out.push_back(directory);
   return out;
 }
 
@@ -108,8 +113,9 @@ Result<std::vector<Tgid>> find_by_cgroup(const std::string& directory) {
   std::vector<Tgid> out;
   for (const std::string& each : directories) add_cgroup(each, 0, out);
   std::ranges::sort(out);
-  out.erase(std::ranges::unique(out).begin(), out.end());
-  if (out.empty()) return Error{ErrorKind::Failed, "cgroup '" + directory + "' has no process that can be traced", "", 0};
+  out.erase(std::unique(out.begin(), out.end()), out.end());
+  if (out.empty())
+    return Error{ErrorKind::Failed, "cgroup '" + directory + "' has no process that can be traced", "", 0};
   return out;
 }
 

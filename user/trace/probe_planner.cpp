@@ -57,6 +57,7 @@ ProcessPlan ProbePlanner::plan(Tgid pid, const std::vector<Mapping>& mappings) {
     if (!file.warning.empty()) result.warnings.push_back(fmt::format("{}: not hooked: {}", mapping.path, file.warning));
     for (const std::string& function : file.plan.not_hooked)
       result.warnings.push_back(fmt::format("{}: not hooked: {}", mapping.path, function));
+    for (const std::string& note : file.plan.notes) result.notes.push_back(fmt::format("{}: {}", mapping.path, note));
     if (!file.plan.probes.empty() || file.loader_offset != 0)
       result.modules.push_back({.mapping = mapping, .plan = file.plan, .loader_offset = file.loader_offset});
   }

@@ -24,6 +24,7 @@ struct PlannedModule {
 struct ProcessPlan {
   std::vector<PlannedModule> modules;   ///< those with probes or a loader notice
   std::vector<std::string> warnings;    ///< files that could not be read, functions that could not be hooked
+  std::vector<std::string> notes;       ///< functions that need no probe, and why
 };
 
 class ProbePlanner {

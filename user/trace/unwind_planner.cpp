@@ -23,6 +23,10 @@ Result<UnwindTable> compile(Tgid pid, const Mapping& mapping) {
   return compile_unwind_table(fd->get(), mapping.path);
 }
 
+/// A return address in the return probes' trampoline is not where the call returns to: the walk repairs it, provided that
+/// the address lies in no mapping.
+bool belongs_to_kernel(const Mapping& mapping) { return mapping.path == "[vsyscall]" || mapping.path == "[uprobes]"; }
+
 bool has_tables(const Mapping& mapping) { return mapping.file.inode != 0 || mapping.path == "[vdso]"; }
 
 }  // namespace
@@ -59,7 +63,7 @@ at_unwind_mapping UnwindPlanner::describe(Tgid pid, const Mapping& mapping) {
 Status UnwindPlanner::publish(Slot slot, Tgid pid, const std::vector<Mapping>& mappings) {
   std::vector<at_unwind_mapping> described;
   for (const Mapping& mapping : mappings)
-    if (mapping.executable && mapping.path != "[vsyscall]") described.push_back(describe(pid, mapping));
+    if (mapping.executable && !belongs_to_kernel(mapping)) described.push_back(describe(pid, mapping));
   return tracer_.publish_mappings(slot, described);
 }
 

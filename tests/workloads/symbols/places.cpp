@@ -2,6 +2,9 @@
 // Fixture of the symbolizer's tests: functions that know the address and the source lines of a call inside them.
 #include "places.h"
 
+// The constants below count lines.
+// clang-format off
+
 // Identical functions must stay apart, and clones ("hidden.constprop.0") out of the way.
 #ifdef __clang__
 #define NOINLINE __attribute__((noinline))

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The kernel half, compiled natively: the very source that clang turns into BPF, on top of the simulated machine. */
+#include "tests/support/bpf_host/kernel_types.h"
+
+/* The unwinder's maps are maps of maps, which the machine does not have: stacks are walked by frame pointers here, and
+ * one frame's step has tests of its own. */
+#define ALLOCTRAIL_BPF_UNWIND_H
+#define AT_UNWIND_GLOBAL static __attribute__((unused))
+#define AT_UNWIND_COPY(to, bytes, from) host_read_user((to), (bytes), (const void *)(from))
+#define AT_UNWIND_BLOCK(index) ((void)(index), (const struct at_unwind_block *)0)
+#define AT_UNWIND_CHUNK(index) ((void)(index), (const struct at_unwind_row *)0)
+#define AT_UNWIND_SIDE_RULE(index) ((void)(index), (const struct at_unwind_side *)0)
+#define AT_UNWIND_REPAIR(slot) 0
+#include "bpf/unwind_step.h"
+
+struct walked_stack {
+  struct at_stack_key hash;
+  __u32 frame_count;
+  __u32 status;
+};
+static const struct at_unwind_process *unwind_process(__u32 slot) { return NULL; }
+
+static int walk_tables(struct pt_regs *ctx, __u64 sp, const struct at_unwind_process *process,
+                       struct at_unwind_scratch *scratch, struct walked_stack *walked)
+{
+  return -1;
+}
+
+#include "bpf/alloctrail.bpf.c"
+
+struct at_counters *host_counters(__u32 slot) { return bpf_map_lookup_elem(&counters, &slot); }
+struct at_site *host_site(__u32 index) { return bpf_map_lookup_elem(&sites, &index); }
+
+const void *host_live_map(void) { return &live; }
+
+__u32 host_site_count(void) { return (__u32)get_cursors()->sites; }
+
+void host_set_slot(__u32 slot, __u32 tgid)
+{
+  struct at_slot value = {.tgid = tgid};
+
+  bpf_map_update_elem(&slots, &slot, &value, BPF_ANY);
+  bpf_map_update_elem(&targets, &tgid, &slot, BPF_ANY);
+}
+
+void host_reserve_first_elements(void)
+{
+  struct at_cursors *cursor = get_cursors();
+
+  *cursor = (struct at_cursors){.sites = 1, .stacks = 1, .frames = 1, .threads = 1};
+}
