@@ -164,6 +164,8 @@ static __always_inline int enter_allocation(struct pt_regs *ctx, __u64 cookie, _
   }
   if (request.old && request.is_empty && (flags & AT_PROBE_ZERO_FREES)) {
     if (!release_block(slot, request.old)) release_unknown(slot);
+    state->handed_on = request.old; /* glibc passes it on to free */
+    state->handed_on_sp = sp;
     return 1;
   }
   count_sized(slot, seen, request.size_bytes);
@@ -264,7 +266,11 @@ static __always_inline int continues_release(struct thread_state *state, __u64 a
     state->handed_on = 0;
     return 1;
   }
-  return state->call.sp && inside_call(&state->call, sp);
+  if (!state->call.sp) return 0;
+  if (inside_call(&state->call, sp)) return 1;
+  /* The exception that ended the call is being freed: nothing else may come from this thread for long. */
+  if (state->call.flags & AT_PROBE_THROWS) abandon_call(state);
+  return 0;
 }
 
 static __always_inline void remember_release(__u32 slot, __u64 address, __u64 sp)

@@ -6,6 +6,7 @@
 //
 // The only place that prints an error and chooses the exit code.
 #include <fmt/core.h>
+#include <signal.h>
 
 #include <string>
 #include <variant>
@@ -14,6 +15,7 @@
 #include "user/commands/doctor.h"
 #include "user/commands/report.h"
 #include "user/options.h"
+#include "user/output/output_file.h"
 
 namespace {
 
@@ -45,6 +47,8 @@ int fail(const Error& error) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  occupy_standard_descriptors();
+  signal(SIGXFSZ, SIG_IGN);  // a file that may not grow any more is an error of write(), with a message
   auto command = parse_options(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc));
   if (!command) return fail(command.error());
   const auto result = run(*command);

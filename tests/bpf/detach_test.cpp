@@ -106,5 +106,14 @@ TEST_F(Detach, AttachUnderLoadIsBalancedAndDoesNotDisturb) {
   EXPECT_EQ(changed_text(workload.pid()), std::vector<std::string>{});
 }
 
+TEST_F(Detach, TracerThatWasStoppedForAWhileHasMissedNothing) {
+  Tracer tracer({workload.pid()}, deadline);
+  tracer.child().signal(SIGSTOP);
+  const json truth = workload.go("1");
+  tracer.child().signal(SIGCONT);
+  expect_equals_truth(tracer.snapshot(), truth);
+  EXPECT_EQ(tracer.finish().exit_code, 0);
+}
+
 }  // namespace
 }  // namespace alloctrail::test

@@ -30,12 +30,13 @@ void PrintTo(const Build& build, std::ostream* out) {
 class Oracle : public KernelTest {
  protected:
   /// Compares report and truth after each seed's steps, and once more after everything was freed.
-  void expect_exact(const Build& build, int threads, int seeds, const std::string& operations) {
+  void expect_exact(const Build& build, int threads, int seeds, const std::string& operations,
+                    const std::vector<std::string>& tracer_options = {}) {
     ChildOptions options{
         .arguments = {std::string(WORKLOAD_DIR "/") + build.program, std::to_string(threads), operations}};
     if (build.preload != nullptr) options.environment = {std::string("LD_PRELOAD=") + build.preload};
     Workload workload(options, deadline);
-    Tracer tracer({workload.pid()}, deadline);
+    Tracer tracer({workload.pid()}, deadline, tracer_options);
     for (int seed = 1; seed <= seeds && !HasFailure(); ++seed) {
       SCOPED_TRACE("seed " + std::to_string(seed));
       const json truth = workload.go(std::to_string(seed));
@@ -83,6 +84,18 @@ INSTANTIATE_TEST_SUITE_P(
                       Build{"mimalloc_preloaded", "oracle_preload", MIMALLOC_SHARED},
                       Build{"musl", "oracle_musl", nullptr}, Build{"musl_static", "oracle_musl_static", nullptr}),
     [](const ::testing::TestParamInfo<Build>& info) { return std::string(info.param.name); });
+
+class ProbeKind : public Oracle, public ::testing::WithParamInterface<const char*> {};
+
+TEST_P(ProbeKind, IsExactOnGlibc) {
+  expect_exact(kGlibc, 4, 3, "2000", {"--probe-kind", GetParam()});
+}
+TEST_P(ProbeKind, IsExactOnTcmallocsOwnNew) {
+  expect_exact({"tcmalloc", "oracle_tcmalloc_minimal", nullptr}, 4, 3, "2000", {"--probe-kind", GetParam()});
+}
+
+INSTANTIATE_TEST_SUITE_P(, ProbeKind, ::testing::Values("session", "multi", "perf"),
+                         [](const ::testing::TestParamInfo<const char*>& info) { return std::string(info.param); });
 
 }  // namespace
 }  // namespace alloctrail::test

@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <sys/personality.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -163,6 +165,67 @@ TEST_F(Targets, ProcessesAreFoundByName) {
   ASSERT_EQ(reports.size(), 2U);
   expect_equals_truth(report_of(first.pid(), reports), first_truth);
   expect_equals_truth(report_of(second.pid(), reports), second_truth);
+}
+
+/// A cgroup of its own in whichever hierarchy is mounted; empty path: there is none.
+class OwnCgroup {
+ public:
+  OwnCgroup() {
+    for (const char* hierarchy : {"/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/pids"}) {
+      const fs::path folder = fs::path(hierarchy) / ("alloctrail-test-" + std::to_string(::getpid()));
+      std::error_code failure;
+      if (!fs::exists(fs::path(hierarchy) / "cgroup.procs") || !fs::create_directory(folder, failure)) continue;
+      path_ = folder;
+      return;
+    }
+  }
+  OwnCgroup(OwnCgroup&&) = delete;
+  ~OwnCgroup() {
+    if (!path_.empty()) ::rmdir(path_.c_str());
+  }
+
+  [[nodiscard]] std::string path() const { return path_.string(); }
+  void take_in(pid_t pid) const { std::ofstream(path_ / "cgroup.procs") << pid; }
+
+ private:
+  fs::path path_;
+};
+
+TEST_F(Targets, ProcessesAreFoundByCgroup) {
+  const OwnCgroup cgroup;
+  if (cgroup.path().empty()) {
+    skip_or_fail("no cgroup hierarchy can be written to");
+    return;
+  }
+  Workload inside(blocks(10, 100), deadline);
+  Workload outside(blocks(20, 100), deadline);
+  cgroup.take_in(inside.pid());
+  Child tracer({.arguments = {Tracer::binary(), "report", "--cgroup", cgroup.path(), "--json-lines"}}, deadline);
+  tracer.wait_error_text("alloctrail: attached to " + std::to_string(inside.pid()) + "\n");
+  const json truth = inside.go("make");
+  outside.go("make");
+  tracer.signal(SIGINT);
+  EXPECT_EQ(tracer.wait_exit(), 0);
+  const std::vector<std::string> lines = tracer.take_lines();
+  ASSERT_FALSE(lines.empty());
+  expect_equals_truth(json::parse(lines.back()), truth);
+}
+
+TEST_F(Targets, AllocatorLoadedLaterIsTracedToo) {
+  Workload workload({WORKLOAD_DIR "/late_library", MIMALLOC_SHARED}, deadline);
+  Tracer tracer({workload.pid()}, deadline);
+  workload.go("load");
+  const auto is_hooked = [](const json& probe) {
+    return probe.at("module").get<std::string>().find("mimalloc") != std::string::npos;
+  };
+  for (json probes = json::array(); std::none_of(probes.begin(), probes.end(), is_hooked);)
+    probes = tracer.snapshot().at("probes");
+  const json truth = workload.go("allocate");
+  const json report = tracer.snapshot();
+  EXPECT_EQ(outstanding_of_function(report, "allocate_with_loaded"), amount(truth.at("threads").at(0), "outstanding"));
+  expect_conserved(report);
+  expect_nothing_lost(report);
+  EXPECT_EQ(tracer.finish().exit_code, 0);
 }
 
 TEST_F(Targets, LaunchedCommandIsTracedFromItsFirstAllocation) {

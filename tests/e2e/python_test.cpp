@@ -43,9 +43,9 @@ kept = []
 print("ready", os.getpid(), flush=True)
 for line in sys.stdin:
     if line == "busy\n":
-        answer = {"crc": check([parse(20000) for _ in range(3)][0])}
+        answer = {"crc": check([parse(4000) for _ in range(3)][0])}
     else:
-        kept.append(parse(20000))
+        kept.append(parse(4000))
         answer = {"crc": check(kept[-1]), "bytes": size(kept[-1], set())}
     gc.collect()
     print(json.dumps(answer), flush=True)
@@ -64,7 +64,7 @@ TEST_F(Python, GrowthAgreesWithGetsizeofAndResultsAreUnchanged) {
   const json kept = python.go("keep");
   const json after = tracer.snapshot();
   EXPECT_EQ(kept.at("crc"), untraced.at("crc"));
-  expect_close("python3, 20,000 objects", growth(before, after), kept.at("bytes").get<uint64_t>(), 0.05);
+  expect_close("python3, 4,000 objects", growth(before, after), kept.at("bytes").get<uint64_t>(), 0.05);
   EXPECT_TRUE(after.at("accounting").at("balanced").get<bool>()) << after.at("accounting");
   expect_nothing_lost(after);
   EXPECT_EQ(tracer.finish().exit_code, 0);

@@ -23,7 +23,7 @@ struct TextMapping {
   uint64_t start = 0;
   uint64_t end = 0;
   uint64_t offset = 0;
-  std::string range;
+  std::string range;  ///< as /proc/PID/map_files names it
   std::string path;
 };
 
@@ -41,6 +41,9 @@ std::vector<TextMapping> text_mappings(pid_t pid) {
     if (permissions.find('x') == std::string::npos || inode == 0) continue;
     mapping.start = std::stoull(mapping.range, nullptr, 16);
     mapping.end = std::stoull(mapping.range.substr(mapping.range.find('-') + 1), nullptr, 16);
+    std::ostringstream unpadded;
+    unpadded << std::hex << mapping.start << '-' << mapping.end;
+    mapping.range = unpadded.str();
     result.push_back(mapping);
   }
   return result;

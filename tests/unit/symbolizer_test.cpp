@@ -146,6 +146,19 @@ TEST(Symbolizer, NamesOutliveTheProcess) {
             "fixture::Widget::member(char const*) const");
 }
 
+TEST(Symbolizer, FunctionInsideOfAFunctionIsNamed) {
+#ifdef SYMBOLS_FIXTURE_NESTED
+  const Library library(fixture_path("symbols_nested"));
+  Symbolizer symbolizer;
+  const std::vector<Frame> frames = symbolizer.resolve(own_space(), library.place("call_nested"));
+  ASSERT_EQ(frames.size(), 1U);
+  EXPECT_EQ(frames[0].function, "nested");
+  EXPECT_EQ(frames[0].line, 10U);
+#else
+  GTEST_SKIP() << "only GCC has functions inside of functions";
+#endif
+}
+
 // ---- libraries without it -----------------------------------------------------------------------------------------
 
 TEST(Symbolizer, WithoutDebugInfoTheSymbolNamesTheFunction) {
@@ -188,7 +201,7 @@ TEST(Symbolizer, MinidebugNamesHiddenFunctions) {
 TEST(Symbolizer, OfSeveralNamesThePublicOneIsTaken) {
   const Library library(fixture_path("symbols_bare"));
   Symbolizer symbolizer;
-  EXPECT_EQ(symbolizer.resolve(own_space(), library.symbol("__libfix_alloc")).front().function, "fix_alloc");
+  EXPECT_EQ(symbolizer.resolve(own_space(), library.symbol("__fix")).front().function, "fix_alloc");
 }
 
 TEST(Symbolizer, AssemblerLabelReachesToTheNextOne) {

@@ -6,6 +6,8 @@
 #include <array>
 #include <string_view>
 
+#include "user/analysis/shown_frames.h"
+#include "user/output/function_name.h"
 #include "user/output/report_text_parts.h"
 #include "user/output/units.h"
 
@@ -31,8 +33,10 @@ std::string_view base_name(std::string_view path) {
   return path.substr(path.rfind('/') + 1);
 }
 
-std::string function_text(const Frame& frame) {
-  const std::string name = frame.function.empty() ? fmt::format("{:#x}", raw(frame.address)) : frame.function;
+std::string function_text(const Frame& frame, FrameChoice choice) {
+  const std::string name = frame.function.empty()          ? fmt::format("{:#x}", raw(frame.address))
+                           : choice == FrameChoice::All ? frame.function
+                                                        : short_function_name(frame.function);
   return frame.inlined ? name + " (inlined)" : name;
 }
 
@@ -53,11 +57,12 @@ std::string fit_path(const std::string& path, size_t columns, Charset charset) {
 // The source line matters most: a long path gives way from its front, then the function from its end.
 class FrameLines {
  public:
-  FrameLines(const Stack& stack, size_t first, size_t count, const TextStyle& style) : style_(style) {
+  FrameLines(const Stack& stack, const std::vector<uint32_t>& shown, FrameChoice choice, const TextStyle& style)
+      : style_(style) {
     size_t longest_function = 0;
     size_t longest_location = 0;
-    for (size_t i = first; i < first + count; ++i) {
-      functions_.push_back(terminal_text(function_text(stack.frames[i]), style.charset));
+    for (const uint32_t i : shown) {
+      functions_.push_back(terminal_text(function_text(stack.frames[i], choice), style.charset));
       locations_.push_back(terminal_text(location_text(stack.frames[i]), style.charset));
       longest_function = std::max(longest_function, display_width(functions_.back()));
       longest_location = std::max(longest_location, display_width(locations_.back()));
@@ -113,20 +118,23 @@ std::string heading_line(size_t rank, const StackRow& row, const Snapshot& snaps
   line.add(bytes_text(held.bytes, style), Look::Heading);
   line.add(fmt::format(" in {} block{}  {}", format_count(held.blocks), held.blocks == 1 ? "" : "s",
                        format_share(figures.share)));
-  if (figures.change) line.add("  " + change_text(figures.change->bytes, style));
+  if (figures.change)
+    line.add("  " + (figures.change->bytes == 0 ? "unchanged" : change_text(figures.change->bytes, style)));
   return line.add("  ").add(holder_text(row, snapshot), Look::Strong).str();
 }
 
-std::string frames_text(const Stack& stack, const StackRow& row, const ReportView& view, const ReportStyle& style) {
-  const size_t available = stack.frames.size() - row.first_frame;
-  const size_t shown = view.frames == FrameChoice::All ? available : std::min(available, kMostFrames);
-  std::string text = FrameLines(stack, row.first_frame, shown, style.text).str();
+std::string frames_text(const Stack& stack, const ReportView& view, const ReportStyle& style) {
+  std::vector<uint32_t> shown = shown_frames(stack, view.frames);
+  const size_t available = shown.size();
+  if (view.frames == FrameChoice::Callers) shown.resize(std::min(available, kMostFrames));
+  std::string text = FrameLines(stack, shown, view.frames, style.text).str();
   const auto note = [&](const std::string& words) {
     TextLine line(style.text);
     line.add_spaces(kFrameIndent);
     text += line.add(words, Look::Faint).str();
   };
-  if (shown < available) note(fmt::format("({} more frames; --full-stacks shows them)", available - shown));
+  if (shown.size() < available)
+    note(fmt::format("({} more frames; --full-stacks shows them)", available - shown.size()));
   const bool expected = stack.status == AT_STACK_complete || stack.status == AT_STACK_frame_pointers;
   if (!expected) note(fmt::format("(the stack ends here: {})", status_sentence(stack.status)));
   if (expected && stack.frames.empty()) note("(no frames)");
@@ -142,7 +150,7 @@ std::string stack_table_text(const Snapshot& snapshot, const ReportView& view, c
   for (size_t i = 0; i < view.stacks.rows.size(); ++i) {
     const StackRow& row = view.stacks.rows[i];
     const Stack& stack = snapshot.stacks[row.stack];
-    text += heading_line(i + 1, row, snapshot, view, style) + frames_text(stack, row, view, style);
+    text += heading_line(i + 1, row, snapshot, view, style) + frames_text(stack, view, style);
     by_frame_pointers |= stack.status == AT_STACK_frame_pointers;
   }
   if (by_frame_pointers) {

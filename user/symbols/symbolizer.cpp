@@ -13,7 +13,7 @@
 namespace alloctrail {
 namespace {
 
-constexpr size_t kMaxFiles = 256;
+constexpr size_t kMaxFiles = 128;  // each holds up to two descriptors
 constexpr size_t kMaxOpenDebugInfo = 32;
 constexpr uint64_t kWantedDebugBytes = 512ULL << 20;
 constexpr uint64_t kMaxDebugBytes = 4ULL << 30;

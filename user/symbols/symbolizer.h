@@ -18,7 +18,7 @@ struct AddressSpace {
 };
 
 /// Names addresses. Never fails: what cannot be named comes back with its module and offset, or only its address.
-/// Results are cached per file (build-id, or device and inode), so that many processes share one library's names.
+/// Results are cached per file (device and inode), so that many processes share one library's names.
 class Symbolizer {
  public:
   Symbolizer();

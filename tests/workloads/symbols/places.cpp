@@ -91,8 +91,8 @@ EXPORT const void* call_member(void) { const void* volatile at = fixture::Widget
 EXPORT const void* call_hidden(void) { const void* volatile at = fixture::hidden(3); return at; }
 
 // Two names for one function, as C libraries have them.
-extern "C" __attribute__((visibility("default"))) NOINLINE const void* __libfix_alloc(void) { RETURN_HERE(); }
-extern "C" __attribute__((visibility("default"), weak, alias("__libfix_alloc"))) const void* fix_alloc(void);
+extern "C" __attribute__((visibility("default"))) NOINLINE const void* __fix(void) { RETURN_HERE(); }
+extern "C" __attribute__((visibility("default"), weak, alias("__fix"))) const void* fix_alloc(void);
 
 // Assembler without types or sizes.
 __asm__(

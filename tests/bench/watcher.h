@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a program is measured under: nothing, empty probes, alloctrail, or a peer.
+#pragma once
+
+#include <sys/types.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tests/bench/bench.h"
+#include "user/kernel/probe_link.h"
+
+namespace alloctrail::bench {
+
+/// Something attached to a running process for as long as it lives. Afterwards the process's code is as it was.
+class Watcher {
+ public:
+  virtual ~Watcher() = default;
+};
+
+struct Condition {
+  std::string name;
+  /// Attaches to a running process. Null: nothing to attach.
+  std::function<std::unique_ptr<Watcher>(pid_t)> attach = nullptr;
+  /// For what cannot attach: the program is started anew as an argument of this command.
+  std::vector<std::string> wrapper = {};
+  /// Why it cannot be measured here; empty: it can.
+  std::string missing = {};
+};
+
+enum class EmptySites {
+  FunctionEntries,       ///< malloc entry and return, free entry, at the first instructions: what most tools do
+  ChosenEntries,         ///< malloc and free entries only, at the instructions alloctrail chooses
+  ChosenEntriesReturns,  ///< the floor: the probes of full tracing
+};
+
+/// Programs that do nothing, on the process's malloc and free.
+std::unique_ptr<Watcher> attach_empty(ProbeKind kind, EmptySites sites, pid_t pid);
+
+Condition nothing();
+Condition empty_probes(std::string name, ProbeKind kind, EmptySites sites);
+/// `alloctrail report -p PID --interval 1h`, the real program.
+Condition alloctrail_full(ProbeKind kind, const test::Deadline& deadline);
+/// libbpf-tools' memleak, on libc.
+Condition memleak(const Options& options, const test::Deadline& deadline);
+Condition heaptrack(const std::string& folder);
+Condition massif();
+
+}  // namespace alloctrail::bench
