@@ -82,13 +82,10 @@ static __noinline int return_is_pending(__u64 sp)
 /* Is the running thread, with its stack pointer at `sp`, still inside `call`? Asked only when a call looks nested. */
 static __always_inline int inside_call(struct call *call, __u64 sp)
 {
-  __u64 word = 0;
-
   if (!call->sp || sp > call->sp) return 0;
   if (!(call->flags & AT_PROBE_THROWS)) return return_is_pending(call->sp);
   /* No return probe there: the return address is still in its place until the frame is gone. */
-  if (bpf_probe_read_user(&word, sizeof(word), (void *)call->sp)) return 0;
-  return word == call->return_address;
+  return call->return_address && read_user_word(call->sp) == call->return_address;
 }
 
 /* The call ended without a return: an exception if the function can throw, else its return probe was not made. */
@@ -180,8 +177,7 @@ static __always_inline int enter_allocation(struct pt_regs *ctx, __u64 cookie, _
   call->probe = probe;
   call->shape = shape;
   call->flags = flags;
-  call->return_address = 0;
-  bpf_probe_read_user(&call->return_address, sizeof(call->return_address), (void *)sp);
+  call->return_address = flags & AT_PROBE_THROWS ? read_user_word(sp) : 0;
   set_aside(call, slot, request.old);
   call->site = current_site(ctx, state);
   return 0;

@@ -116,7 +116,7 @@ static __always_inline void walk_stack(struct pt_regs *ctx, struct call *call, _
 
   walked->hash = hash_seed(slot);
   if (!process || walk_tables(ctx, call->sp, process, scratch, walked))
-    walk_frame_pointers(ctx, call->return_address, scratch, walked);
+    walk_frame_pointers(ctx, read_user_word(call->sp), scratch, walked);
 }
 
 /* Copies the frames into the pool. Returns the index of the first, or 0 if the pool is full. */

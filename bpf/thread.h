@@ -9,7 +9,7 @@
 /* The outermost allocator call of a thread, from entry to return. Identified by the stack pointer at its entry. */
 struct call {
   __u64 sp;            /* user stack pointer at function entry: where the return address lies; 0: no call */
-  __u64 return_address;/* what lay there, before a return probe replaced it */
+  __u64 return_address; /* what lay there; read only where no return probe tells whether the call is over */
   __u64 size_bytes;
   __u64 out;           /* posix_memalign: where the result goes; realloc: the old block's address */
   __u32 site;          /* 0: the site table was full */
@@ -58,6 +58,15 @@ static __always_inline struct thread_state *thread_state_of_slot(__u32 slot)
 static __always_inline struct thread_state *existing_thread_state(void)
 {
   return bpf_task_storage_get(&thread_states, bpf_get_current_task_btf(), NULL, 0);
+}
+
+/* A word of the running thread's memory; 0 if it cannot be read. */
+static __always_inline __u64 read_user_word(__u64 address)
+{
+  __u64 word = 0;
+
+  if (bpf_probe_read_user(&word, sizeof(word), (void *)address)) return 0;
+  return word;
 }
 
 static __always_inline __u32 next_index(__u64 *cursor, __u32 limit)

@@ -225,6 +225,25 @@ TEST_F(Pairing, ReturnThatWasNeverProbedIsALossAndTheNextCallCounts) {
   expect_conserved();
 }
 
+TEST_F(Pairing, ReallocWhoseReturnWasNeverSeenReleasesItsOldBlock) {
+  thread.allocate(100, 0xa000);
+  thread.enter(kRealloc, AT_SHAPE_REALLOC, SimulatedThread::kStack, 0xa000, 300, 0, false);
+  thread.allocate(40, 0xb000);
+  EXPECT_EQ(counters().lost_return_calls, 1u);
+  EXPECT_EQ(sums(), (Sums{.live_bytes = 40, .live_blocks = 1, .freed_bytes = 100, .freed_blocks = 1}));
+  expect_conserved();
+}
+
+TEST_F(Pairing, ReturnOfAnotherCallIsNotTakenForThisOne) {
+  thread.enter(kCalloc, AT_SHAPE_COUNT_SIZE, SimulatedThread::kStack, 1, 100);
+  thread.stray_return(kMalloc, AT_SHAPE_SIZE, SimulatedThread::kStack - 0x80, 0xdead0);
+  EXPECT_EQ(live_blocks(), 0u);
+  thread.leave(kCalloc, AT_SHAPE_COUNT_SIZE, SimulatedThread::kStack, 0xa000);
+  thread.release(0xa000);
+  EXPECT_EQ(sums(), (Sums{.freed_bytes = 100, .freed_blocks = 1}));
+  expect_conserved();
+}
+
 TEST_F(Pairing, ThrowingNewIsAFailureOnceTheThreadCallsAgain) {
   thread.enter(kNew, AT_SHAPE_SIZE, SimulatedThread::kStack, 1u << 30);
   thread.enter(kNew, AT_SHAPE_SIZE, SimulatedThread::kStack, 10);
@@ -257,10 +276,12 @@ TEST_F(Pairing, ImpossibleSizesAddNoBytes) {
   thread.allocate(UINT64_MAX / 2, 0);
   thread.enter(kCalloc, AT_SHAPE_COUNT_SIZE, SimulatedThread::kStack, UINT64_MAX, 3);
   thread.leave(kCalloc, AT_SHAPE_COUNT_SIZE, SimulatedThread::kStack, 0);
+  thread.enter(kCalloc, AT_SHAPE_COUNT_SIZE, SimulatedThread::kStack, 1u << 24, 1u << 24);
+  thread.leave(kCalloc, AT_SHAPE_COUNT_SIZE, SimulatedThread::kStack, 0);
   thread.allocate(100, 0xa000);
   thread.reallocate(0xa000, UINT64_MAX / 2, 0);
   EXPECT_EQ(counters().seen_bytes, 100u);
-  EXPECT_EQ(counters().failed_calls, 3u);
+  EXPECT_EQ(counters().failed_calls, 4u);
   EXPECT_EQ(sums(), (Sums{.live_bytes = 100, .live_blocks = 1}));
   expect_conserved();
 }

@@ -63,6 +63,14 @@ class SimulatedThread {
     run_as(&task_);
     if (by_return_probe || throws(probe)) at_allocate(&regs);
   }
+  /// A return probe fires for a call that is not the one being paired, as where every return of a function is probed.
+  void stray_return(ProbeIndex probe, at_shape shape, uint64_t sp, uint64_t result) {
+    pt_regs regs = registers(probe, shape, sp + 8, 0, 0, 0);
+    regs.cookie = cookie(probe, shape, AT_PHASE_RETURN);
+    regs.ax = result;
+    run_as(&task_);
+    at_allocate(&regs);
+  }
   void allocate(uint64_t size, uint64_t address, uint64_t sp = kStack) {
     enter(kMalloc, AT_SHAPE_SIZE, sp, size);
     leave(kMalloc, AT_SHAPE_SIZE, sp, address);
