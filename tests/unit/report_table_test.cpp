@@ -131,6 +131,27 @@ TEST(ReportTable, EqualStacksUnderTwoIndicesAreOneRow) {
   EXPECT_EQ(view.stacks.rows[0].holders, 2u);
 }
 
+TEST(ReportTable, StacksThatLookTheSameAreOneRowUnlessAllFramesAreShown) {
+  Snapshot now = leaking();
+  const Stack leak = samples::leak_stack();
+  const std::vector<Frame> frames(leak.frames.begin(), leak.frames.end());
+  Frame inside = frames.back();
+  inside.function = "std::vector<int>::_M_grow(unsigned long)";
+  inside.file = "/usr/include/c++/12/bits/vector.tcc";
+  Frame call = inside;
+  call.function = "std::vector<int>::push_back(int)";
+  for (const uint64_t address : {0x10, 0x20}) {
+    std::vector<Frame> deeper = {inside, call};
+    deeper[0].address = Addr{address};
+    deeper.insert(deeper.end(), frames.begin(), frames.end());
+    now.stacks.push_back({.frames = deeper, .status = AT_STACK_complete});
+  }
+  now.sites = {{0, 2, {8, 1}, {}, {}}, {0, 3, {8, 1}, {}, {}}};
+  EXPECT_EQ(report_view(now, nullptr, {}).stacks.rows.size(), 1u);
+  EXPECT_EQ(report_view(now, nullptr, {.top = {}, .only_tid = {}, .frames = FrameChoice::All}).stacks.rows.size(), 2u);
+  EXPECT_EQ(report_view(now, nullptr, {}).sites.rows.size(), 2u);
+}
+
 TEST(ReportTable, StacksThatHoldNothingAreNotRows) {
   Snapshot now = leaking();
   now.sites[0].freed = now.sites[0].allocated;

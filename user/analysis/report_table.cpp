@@ -9,13 +9,17 @@
 #include <utility>
 
 #include "user/analysis/allocator_frames.h"
+#include "user/analysis/shown_frames.h"
 
 namespace alloctrail {
 namespace {
 
-// Stack contents to small numbers, the same for every snapshot fed to it: stack indices differ between snapshots.
+// Stack contents to small numbers, the same for every snapshot fed to it: stack indices differ between snapshots. Where
+// only callers are shown, stacks that look the same are the same: their frames by source line, or by address without one.
 class StackNumbers {
  public:
+  explicit StackNumbers(FrameChoice choice) : choice_(choice) {}
+
   // For each stack of the snapshot its number.
   std::vector<uint32_t> number(const Snapshot& snapshot) {
     std::vector<uint32_t> numbers;
@@ -28,15 +32,19 @@ class StackNumbers {
   }
 
  private:
-  static std::string key(const Stack& stack) {
+  std::string key(const Stack& stack) const {
     std::string bytes(1, static_cast<char>(stack.status));
-    for (const Frame& frame : stack.frames) {
-      const auto address = raw(frame.address);
-      bytes.append(reinterpret_cast<const char*>(&address), sizeof(address));
+    for (const uint32_t i : shown_frames(stack, choice_)) {
+      const Frame& frame = stack.frames[i];
+      const bool by_line = choice_ == FrameChoice::Callers && !frame.file.empty();
+      const uint64_t place = by_line ? frame.line : raw(frame.address);
+      bytes.append(reinterpret_cast<const char*>(&place), sizeof(place));
+      if (by_line) bytes.append(frame.function).append(1, '\0').append(frame.file).append(1, '\0');
     }
     return bytes;
   }
 
+  FrameChoice choice_;
   std::unordered_map<std::string, uint32_t> numbers_;
 };
 
@@ -76,16 +84,17 @@ struct Before {
   std::map<SiteKey, Usage> sites;
 };
 
-Before summarize(const Snapshot& snapshot, const ReportQuery& query, StackNumbers& numbers) {
+Before summarize(const Snapshot& snapshot, const ReportQuery& query, StackNumbers& shown, StackNumbers& exact) {
   Before before;
   const std::vector<ThreadKey> keys = thread_keys(snapshot);
-  const std::vector<uint32_t> stacks = numbers.number(snapshot);
+  const std::vector<uint32_t> shown_stacks = shown.number(snapshot);
+  const std::vector<uint32_t> exact_stacks = exact.number(snapshot);
   for (size_t i = 0; i < keys.size(); ++i) before.threads[keys[i]] = usage_of(snapshot.threads[i]);
   for (const Site& site : snapshot.sites) {
     const Usage usage = usage_of(site);
     before.total += usage;
-    if (is_wanted(snapshot.threads[site.thread], query)) before.stacks[stacks[site.stack]] += usage;
-    before.sites[{keys[site.thread], stacks[site.stack]}] += usage;
+    if (is_wanted(snapshot.threads[site.thread], query)) before.stacks[shown_stacks[site.stack]] += usage;
+    before.sites[{keys[site.thread], exact_stacks[site.stack]}] += usage;
   }
   return before;
 }
@@ -110,17 +119,21 @@ Usage find_or_nothing(const Map& map, const Key& key) {
 
 class ViewBuilder {
  public:
-  ViewBuilder(const Snapshot& now, const Snapshot* previous, const ReportQuery& query) : now_(now), query_(query) {
+  ViewBuilder(const Snapshot& now, const Snapshot* previous, const ReportQuery& query)
+      : now_(now), query_(query) {
+    StackNumbers shown(query.frames);
+    StackNumbers exact(FrameChoice::All);
     const bool usable =
         previous != nullptr && previous->process.pid == now.process.pid && previous->elapsed <= now.elapsed;
     view_.has_previous = usable;
     view_.ranking = now.older_than ? Ranking::Older : Ranking::Outstanding;
     view_.only_tid = query.only_tid;
     view_.frames = query.frames;
-    if (usable) before_ = summarize(*previous, query, numbers_);
+    if (usable) before_ = summarize(*previous, query, shown, exact);
     const auto since = usable ? now.elapsed - previous->elapsed : now.elapsed;
     seconds_ = std::chrono::duration<double>(since).count();
-    stack_numbers_ = numbers_.number(now);
+    shown_stacks_ = shown.number(now);
+    exact_stacks_ = exact.number(now);
     thread_keys_ = thread_keys(now);
   }
 
@@ -180,7 +193,7 @@ class ViewBuilder {
   void add_sites() {
     for (const Site& site : now_.sites) {
       if (!wanted(site.thread)) continue;
-      const Before::SiteKey key{thread_keys_[site.thread], stack_numbers_[site.stack]};
+      const Before::SiteKey key{thread_keys_[site.thread], exact_stacks_[site.stack]};
       const Figures row = figures(usage_of(site), find_or_nothing(before_.sites, key));
       view_.sites.rows.push_back({site.thread, site.stack, first_frame(site.stack), row});
     }
@@ -198,7 +211,7 @@ class ViewBuilder {
     std::unordered_map<uint32_t, Merged> merged;
     for (const Site& site : now_.sites) {
       if (!wanted(site.thread)) continue;
-      const uint32_t number = stack_numbers_[site.stack];
+      const uint32_t number = shown_stacks_[site.stack];
       Merged& one = merged.try_emplace(number, Merged{site.stack, {}, {}}).first->second;
       const Usage usage = usage_of(site);
       one.stack = std::min(one.stack, site.stack);
@@ -246,9 +259,9 @@ class ViewBuilder {
   const Snapshot& now_;
   const ReportQuery& query_;
   ReportView view_;
-  StackNumbers numbers_;
   Before before_;
-  std::vector<uint32_t> stack_numbers_;
+  std::vector<uint32_t> shown_stacks_;  // by stack: its number among those that look different
+  std::vector<uint32_t> exact_stacks_;  // by stack: its number among those that are different
   std::vector<ThreadKey> thread_keys_;
   double seconds_ = 0;
   uint64_t total_ranked_ = 0;

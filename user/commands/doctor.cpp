@@ -132,6 +132,7 @@ Result<ExitCode> run_doctor(const DoctorOptions& options) {
   } else {
     print_kernel(findings.kernel);
     if (findings.target) print_target(*findings.target);
+    if (findings.target && !any_allocator(*findings.target)) fmt::print("  no allocator found: nothing to hook\n");
   }
   const bool usable = all_needed_available(findings.kernel) && (!findings.target || any_allocator(*findings.target));
   return usable ? kExitOk : kExitNotSupported;
