@@ -136,17 +136,42 @@ TEST_F(BadInput, TruncatedLibraryIsNoObstacle) {
   EXPECT_EQ(tracer.finish().exit_code, 0);
 }
 
-/// Even root may lack the right to read a file: here because alloctrail runs without the two capabilities for it.
-TEST_F(BadInput, UnreadableProgram) {
+/// Even root may lack the right to read a file: here because both sides run without the capabilities for it.
+class Unreadable : public BadInput {
+ protected:
+  static std::vector<std::string> without_rights(const std::vector<std::string>& arguments) {
+    std::vector<std::string> result = {"/usr/bin/setpriv", "--bounding-set", "-dac_override,-dac_read_search"};
+    result.insert(result.end(), arguments.begin(), arguments.end());
+    return result;
+  }
+
+  void make_unreadable() const {
+    ASSERT_EQ(::chown(path.c_str(), 65534, 65534), 0);
+    fs::permissions(path, fs::perms::owner_all);
+  }
+
   TempDir folder;
-  const std::string program = folder.file("unreadable");
-  fs::copy_file(WORKLOAD_DIR "/oracle_glibc_static", program);
-  ASSERT_EQ(::chown(program.c_str(), 65534, 65534), 0);
-  fs::permissions(program, fs::perms::owner_all);
-  Workload target({program, "1", "1"}, deadline);
-  expect_refused({.arguments = {"/usr/bin/setpriv", "--bounding-set", "-dac_override,-dac_read_search",
-                                Tracer::binary(), "report", "-p", text(target.pid())}},
-                 kNotSupported, {text(target.pid()), "unreadable", "Permission denied"});
+  const std::string path = folder.file("unreadable");
+};
+
+TEST_F(Unreadable, ProgramIsRefused) {
+  fs::copy_file(WORKLOAD_DIR "/oracle_glibc_static", path);
+  Workload target(without_rights({path, "1", "1"}), deadline);
+  make_unreadable();
+  expect_refused({.arguments = without_rights({Tracer::binary(), "report", "-p", text(target.pid())})}, kNotSupported,
+                 {text(target.pid()), "not permitted", "hint"});
+}
+
+TEST_F(Unreadable, LibraryIsAWarningInTheReport) {
+  fs::copy_file(MIMALLOC_SHARED, path);
+  Workload target(without_rights({WORKLOAD_DIR "/maps_file", path}), deadline);
+  make_unreadable();
+  Child child({.arguments = without_rights({Tracer::binary(), "report", "-p", text(target.pid()), "--json-lines",
+                                            "--interval", "10ms", "--count", "1"})},
+              deadline);
+  const json report = json::parse(child.read_line());
+  EXPECT_EQ(child.wait_exit(), 0) << child.error_text();
+  EXPECT_NE(report.at("warnings").dump().find(path), std::string::npos) << report.at("warnings");
 }
 
 /// A file system too small for any report.
