@@ -17,7 +17,9 @@ double added_ratio(Statistic of, const Series& some, const Series* other, const 
   return ((some.*of)() - (base.*of)()) / ((other->*of)() - (base.*of)());
 }
 
-std::string times(double ratio) { return ratio > 0 ? fmt::format("{:.2f}x", ratio) : "-"; }
+std::string times(double ratio) {
+  return ratio > 0 ? fmt::format("{:.2f}x", ratio) : "-";
+}
 
 }  // namespace
 
@@ -78,9 +80,14 @@ nlohmann::json Comparison::print(const std::string& floor) const {
     const double minima = added_ratio(&Series::min, *series, series_of(floor), base);
     fmt::print("  {:<34} {:>10.1f} {:>10.1f} {:>10.1f} {:>10} {:>12} {:>12}\n", condition.name, series->min(),
                series->median(), added, times(slowdown), times(to_floor), times(minima));
-    result["conditions"].push_back({{"name", condition.name}, {"rounds", series->size()}, {"min_ns", series->min()},
-                                    {"median_ns", series->median()}, {"added_ns", added}, {"slowdown", slowdown},
-                                    {"added_to_floor", to_floor}, {"min_added_to_floor", minima}});
+    result["conditions"].push_back({{"name", condition.name},
+                                    {"rounds", series->size()},
+                                    {"min_ns", series->min()},
+                                    {"median_ns", series->median()},
+                                    {"added_ns", added},
+                                    {"slowdown", slowdown},
+                                    {"added_to_floor", to_floor},
+                                    {"min_added_to_floor", minima}});
   }
   std::fflush(stdout);
   return result;

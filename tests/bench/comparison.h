@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One program measured under several conditions in alternating order, so that what the machine does meanwhile falls on all
-// of them alike; then the table and its JSON.
+// One program measured under several conditions in alternating order, so that what the machine does meanwhile falls on
+// all of them alike; then the table and its JSON.
 #pragma once
 
 #include <functional>
@@ -15,9 +15,9 @@
 namespace alloctrail::bench {
 
 struct Effort {
-  int visits = 4;   ///< times each condition has its turn
-  int rounds = 5;   ///< rounds a turn
-  int pieces = 0;   ///< pieces of work a round
+  int visits = 4;  ///< times each condition has its turn
+  int rounds = 5;  ///< rounds a turn
+  int pieces = 0;  ///< pieces of work a round
 };
 
 class Comparison {

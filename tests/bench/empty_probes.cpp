@@ -7,6 +7,8 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <map>
+#include <set>
 #include <stdexcept>
 #include <utility>
 
@@ -42,51 +44,51 @@ UniqueFd load_program(ProbeKind kind, int32_t result) {
   return UniqueFd(static_cast<int>(fd));
 }
 
-struct Allocator {
+/// A file that defines an allocator, and the probes that full tracing would put on it.
+struct Module {
   UniqueFd file;
-  uint64_t malloc_entry = 0;  // file offsets
-  uint64_t free_entry = 0;
-  uint64_t malloc_site = 0;
-  uint64_t free_site = 0;
+  std::vector<PlannedProbe> probes;
 };
 
-void find_entries(Allocator& found, const std::string& name) {
-  const CodeFile file = need(CodeFile::open(found.file.get(), name));
+/// Moves probes to the first instructions of their functions.
+void move_to_entries(Module& module, const std::string& name) {
+  const CodeFile file = need(CodeFile::open(module.file.get(), name));
+  std::map<std::string, uint64_t, std::less<>> entries;
   file.each_function([&](const ElfFunction& function) {
-    if (function.name == "malloc") found.malloc_entry = file.file_offset(function.address).value_or(0);
-    if (function.name == "free") found.free_entry = file.file_offset(function.address).value_or(0);
+    if (const auto offset = file.file_offset(function.address)) entries.emplace(function.name, *offset);
   });
+  for (PlannedProbe& probe : module.probes)
+    if (probe.moment != ProbeMoment::ReturnSite) probe.file_offset = entries.at(probe.function);
 }
 
-Allocator find_allocator(pid_t pid) {
+std::vector<Module> find_allocators(pid_t pid, EmptySites sites) {
   const Tgid target{static_cast<uint32_t>(pid)};
+  std::vector<Module> modules;
+  std::set<FileKey> seen;
   for (const Mapping& mapping : need(read_mappings(target))) {
     if (!mapping.executable || mapping.path.empty() || mapping.path.front() != '/') continue;
-    Allocator found{.file = need(open_mapped_file(target, mapping))};
-    const ModulePlan plan = need(plan_probes(found.file.get(), mapping.path));
-    for (const PlannedProbe& probe : plan.probes) {
-      if (probe.function == "malloc") found.malloc_site = probe.file_offset;
-      if (probe.function == "free") found.free_site = probe.file_offset;
-    }
-    if (found.malloc_site == 0 || found.free_site == 0) continue;
-    find_entries(found, mapping.path);
-    return found;
+    if (!seen.insert(mapping.file).second) continue;
+    Module module{.file = need(open_mapped_file(target, mapping)), .probes = {}};
+    module.probes = need(plan_probes(module.file.get(), mapping.path)).probes;
+    if (sites == EmptySites::FunctionEntries) move_to_entries(module, mapping.path);
+    if (!module.probes.empty()) modules.push_back(std::move(module));
   }
-  throw std::runtime_error("no allocator in process " + std::to_string(pid));
+  return modules;
 }
 
 class EmptyProbes : public Watcher {
  public:
   EmptyProbes(ProbeKind kind, EmptySites sites, pid_t pid)
-      : kind_(kind), pid_(pid), allocator_(find_allocator(pid)), pass_(load_program(kind, 0)),
-        skip_return_(load_program(kind, 1)) {
-    const bool entries = sites == EmptySites::FunctionEntries;
-    const bool returns = sites != EmptySites::ChosenEntries;
-    const uint64_t malloc_at = entries ? allocator_.malloc_entry : allocator_.malloc_site;
-    attach(ProbeSide::Entry, !returns && kind == ProbeKind::Session ? skip_return_ : pass_, malloc_at);
-    if (returns && kind != ProbeKind::Session) attach(ProbeSide::Return, pass_, malloc_at);
-    attach(ProbeSide::Entry, kind == ProbeKind::Session ? skip_return_ : pass_,
-           entries ? allocator_.free_entry : allocator_.free_site);
+      : kind_(kind), pid_(pid), pass_(load_program(kind, 0)), skip_return_(load_program(kind, 1)) {
+    for (const Module& module : find_allocators(pid, sites)) {
+      std::vector<ProbePoint> entries, returning;
+      for (const PlannedProbe& probe : module.probes)
+        (probe.moment == ProbeMoment::EntryAndReturn && sites != EmptySites::ChosenEntries ? returning : entries)
+            .push_back({.file_offset = probe.file_offset, .cookie = 0});
+      attach(ProbeSide::Entry, kind == ProbeKind::Session ? skip_return_ : pass_, module, entries);
+      attach(ProbeSide::Entry, pass_, module, returning);
+      if (kind != ProbeKind::Session) attach(ProbeSide::Return, pass_, module, returning);
+    }
   }
 
   ~EmptyProbes() override {
@@ -96,15 +98,14 @@ class EmptyProbes : public Watcher {
   }
 
  private:
-  void attach(ProbeSide side, const UniqueFd& program, uint64_t file_offset) {
-    for (UniqueFd& link : need(attach_probes(kind_, side, program.get(), allocator_.file.get(),
-                                             Tid(static_cast<uint32_t>(pid_)), {{.file_offset = file_offset}})))
+  void attach(ProbeSide side, const UniqueFd& program, const Module& module, const std::vector<ProbePoint>& points) {
+    const Tid thread{static_cast<uint32_t>(pid_)};
+    for (UniqueFd& link : need(attach_probes(kind_, side, program.get(), module.file.get(), thread, points)))
       links_.push_back(std::move(link));
   }
 
   ProbeKind kind_;
   pid_t pid_;
-  Allocator allocator_;
   UniqueFd pass_;
   UniqueFd skip_return_;
   std::vector<UniqueFd> links_;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Section "figures": what alloctrail itself takes. Time to attach and detach, CPU time of a report, memory, and the size
-// and running time of its BPF programs.
+// Section "figures": what alloctrail itself takes. Time to attach and detach, CPU time of a report, memory, and the
+// size and running time of its BPF programs.
 #include <fmt/core.h>
 #include <linux/bpf.h>
 #include <sys/syscall.h>
@@ -10,7 +10,9 @@
 #include <chrono>
 #include <csignal>
 #include <fstream>
+#include <functional>
 #include <optional>
+#include <set>
 #include <stdexcept>
 
 #include "tests/bench/subject.h"
@@ -116,7 +118,8 @@ void measure_json_report(Figures& figures, const test::Deadline& deadline, int b
   test::Tracer tracer({subject.pid()}, deadline);
   const double before = cpu_ms(tracer.pid());
   subject.tell("fill");
-  figures.add("fill_cpu_ms", "CPU time while the target made the blocks (new stacks)", cpu_ms(tracer.pid()) - before, "ms");
+  figures.add("fill_cpu_ms", "CPU time while the target made the blocks (new stacks)", cpu_ms(tracer.pid()) - before,
+              "ms");
   const double idle_kib = resident(tracer.pid()).own_kib;
   measure_reports(figures, "json", tracer.pid(), [&] { tracer.snapshot(); });
   const Memory memory = resident(tracer.pid());
@@ -142,11 +145,13 @@ void measure_text_report(Figures& figures, const test::Deadline& deadline, int b
 
 /// The BPF programs a process holds, as bpftool shows them.
 std::vector<json> programs_of(pid_t pid, const test::Deadline& deadline) {
-  std::vector<json> programs;
+  std::set<uint32_t> ids;  // its links name them once more
   for (const test::BpfObjectId& object : test::bpf_objects_of(pid))
-    if (object.kind == "prog")
-      programs.push_back(json::parse(
-          test::run({"/usr/sbin/bpftool", "-j", "prog", "show", "id", std::to_string(object.id)}, deadline)));
+    if (object.kind == "prog") ids.insert(object.id);
+  std::vector<json> programs;
+  for (const uint32_t id : ids)
+    programs.push_back(
+        json::parse(test::run({"/usr/sbin/bpftool", "-j", "prog", "show", "id", std::to_string(id)}, deadline)));
   return programs;
 }
 
@@ -171,8 +176,10 @@ void measure_programs_of_tracer(Figures& figures, const test::Deadline& deadline
     fmt::print("  {:<24} {:>6} BPF instructions {:>7} bytes of code {:>9.0f} ns a run (with the clock's own cost)\n",
                each.at("name").get<std::string>(), each.at("bytes_xlated").get<long>() / 8,
                each.at("bytes_jited").get<long>(), mean_ns);
-    shown.push_back({{"name", each.at("name")}, {"instructions", each.at("bytes_xlated").get<long>() / 8},
-                     {"code_bytes", each.at("bytes_jited")}, {"mean_ns", mean_ns}});
+    shown.push_back({{"name", each.at("name")},
+                     {"instructions", each.at("bytes_xlated").get<long>() / 8},
+                     {"code_bytes", each.at("bytes_jited")},
+                     {"mean_ns", mean_ns}});
   }
   figures.values["programs"] = shown;
   tracer.finish();

@@ -6,7 +6,8 @@ import os
 import sys
 import time
 
-document = {"orders": [{"id": i, "name": "order %d" % i, "price": i * 1.25, "tags": ["a", "b", str(i)]} for i in range(50)]}
+orders = [{"id": i, "name": "order %d" % i, "price": i * 1.25, "tags": ["a", "b", str(i)]} for i in range(50)]
+document = {"orders": orders}
 
 
 def one_round(documents):

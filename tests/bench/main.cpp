@@ -43,7 +43,9 @@ std::optional<CommandLine> parse(const std::vector<std::string>& arguments) {
 nlohmann::json describe_machine() {
   utsname system{};
   uname(&system);
-  return {{"schema", "alloctrail/bench/1"}, {"kernel", system.release}, {"machine", system.machine},
+  return {{"schema", "alloctrail/bench/1"},
+          {"kernel", system.release},
+          {"machine", system.machine},
           {"cpus", sysconf(_SC_NPROCESSORS_ONLN)}};
 }
 
@@ -63,7 +65,9 @@ void run(const CommandLine& line) {
 
 }  // namespace
 
-std::string program(const std::string& name) { return std::string(BENCH_DIR) + "/" + name; }
+std::string program(const std::string& name) {
+  return std::string(BENCH_DIR) + "/" + name;
+}
 
 }  // namespace alloctrail::bench
 

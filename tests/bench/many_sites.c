@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * many_sites SITES BLOCKS: "fill" allocates BLOCKS blocks from each of SITES call stacks and keeps them. A site's number is
- * coded into its stack: each bit decides which of two functions makes the next call. */
+ * many_sites SITES BLOCKS: "fill" allocates BLOCKS blocks from each of SITES call stacks and keeps them. A site's
+ * number is coded into its stack: each bit decides which of two functions makes the next call. */
 #include "tests/workloads/truth.h"
 
 #define PATH_BITS 14

@@ -69,16 +69,21 @@ using Loads = std::map<std::string, std::map<std::string, Load>>;  // by conditi
 
 json print_loads(const std::vector<Condition>& conditions, Loads& loads) {
   json result = json::array();
-  fmt::print("\nredis-server (jemalloc), redis-benchmark with 8 clients, values of 100 bytes\n  {:<34} {:>8} {:>12} {:>9} {:>9} {:>9}\n",
-             "under", "command", "requests/s", "kept", "p50 ms", "p99 ms");
+  fmt::print(
+      "\nredis-server (jemalloc), redis-benchmark with 8 clients, values of 100 bytes\n  {:<34} {:>8} {:>12} {:>9} "
+      "{:>9} {:>9}\n",
+      "under", "command", "requests/s", "kept", "p50 ms", "p99 ms");
   for (const Condition& condition : conditions) {
     if (!condition.missing.empty()) fmt::print("  {:<34} not measured: {}\n", condition.name, condition.missing);
     for (auto& [command, load] : loads[condition.name]) {
       const double kept = load.per_second.median() / loads[conditions.front().name][command].per_second.median();
       fmt::print("  {:<34} {:>8} {:>12.0f} {:>8.1f}% {:>9.3f} {:>9.3f}\n", condition.name, command,
                  load.per_second.median(), kept * 100, load.p50_ms.median(), load.p99_ms.median());
-      result.push_back({{"condition", condition.name}, {"command", command}, {"kept", kept},
-                        {"requests_per_second", load.per_second.median()}, {"p50_ms", load.p50_ms.median()},
+      result.push_back({{"condition", condition.name},
+                        {"command", command},
+                        {"kept", kept},
+                        {"requests_per_second", load.per_second.median()},
+                        {"p50_ms", load.p50_ms.median()},
                         {"p99_ms", load.p99_ms.median()}});
     }
   }
@@ -87,12 +92,12 @@ json print_loads(const std::vector<Condition>& conditions, Loads& loads) {
 
 json measure_redis(const Options& options, const test::Deadline& deadline) {
   Redis redis(deadline);
-  std::vector<Condition> order = {nothing(),
-                                  empty_probes("empty probes, chosen sites", ProbeKind::Session,
-                                               EmptySites::ChosenEntriesReturns),
-                                  alloctrail_full(ProbeKind::Session, deadline),
-                                  {.name = "libbpf-tools memleak",
-                                   .missing = "does not attach to jemalloc: it wants mmap in the allocator's file"}};
+  std::vector<Condition> order = {
+      nothing(),
+      empty_probes("empty probes, chosen sites", ProbeKind::Session, EmptySites::ChosenEntriesReturns),
+      alloctrail_full(ProbeKind::Session, deadline),
+      {.name = "libbpf-tools memleak",
+       .missing = "does not attach to jemalloc: it wants mmap in the allocator's file"}};
   const std::vector<Condition> conditions = order;
   const int requests = options.quick ? 20'000 : 100'000;
   Loads loads;
@@ -109,7 +114,8 @@ json measure_redis(const Options& options, const test::Deadline& deadline) {
   return print_loads(conditions, loads);
 }
 
-json measure_python(const Options& options, const test::Deadline& deadline, const std::string& allocator) {
+json measure_python(const std::string& allocator, int documents, const Options& options,
+                    const test::Deadline& deadline) {
   static constexpr const char* kFloor = "empty probes, chosen sites";
   Comparison comparison("python3, json of 50 orders written and read, PYTHONMALLOC=" + allocator,
                         {"/usr/bin/env", "PYTHONMALLOC=" + allocator, "/usr/bin/python3",
@@ -117,8 +123,7 @@ json measure_python(const Options& options, const test::Deadline& deadline, cons
                         deadline);
   comparison.run({nothing(), empty_probes(kFloor, ProbeKind::Session, EmptySites::ChosenEntriesReturns),
                   alloctrail_full(ProbeKind::Session, deadline), memleak(options, deadline)},
-                 options.quick ? Effort{.visits = 1, .rounds = 3, .pieces = 30}
-                               : Effort{.visits = 4, .rounds = 5, .pieces = 200});
+                 {.visits = options.quick ? 1 : 4, .rounds = options.quick ? 3 : 5, .pieces = documents});
   return comparison.print(kFloor);
 }
 
@@ -130,8 +135,9 @@ json measure_programs(const Options& options, const test::Deadline& deadline) {
     result["redis"] = measure_redis(options, deadline);
   else
     fmt::print("\nredis-server: not measured: packages redis-server and redis-tools not installed\n");
-  for (const char* allocator : {"pymalloc", "malloc"})
-    result["python"].push_back(measure_python(options, deadline, allocator));
+  result["python"].push_back(measure_python("pymalloc", options.quick ? 30 : 200, options, deadline));
+  // Every object through malloc: hundreds of calls a document.
+  result["python"].push_back(measure_python("malloc", options.quick ? 2 : 10, options, deadline));
   return result;
 }
 

@@ -39,8 +39,15 @@ constexpr const char* kLineBuffers = "/usr/libexec/coreutils/libstdbuf.so";
 
 std::vector<std::string> memleak_command(const std::string& root, pid_t pid) {
   const std::string libraries = root + "/usr/lib/x86_64-linux-gnu";
-  return {libraries + "/ld-linux-x86-64.so.2", "--preload", kLineBuffers, "--library-path", libraries,
-          root + "/usr/sbin/memleak-libbpf", "-p", std::to_string(pid), "3600"};
+  return {libraries + "/ld-linux-x86-64.so.2",
+          "--preload",
+          kLineBuffers,
+          "--library-path",
+          libraries,
+          root + "/usr/sbin/memleak-libbpf",
+          "-p",
+          std::to_string(pid),
+          "3600"};
 }
 
 class Memleak : public Watcher {
@@ -61,11 +68,15 @@ class Memleak : public Watcher {
   test::Child child_;
 };
 
-bool installed(const std::string& path) { return ::access(path.c_str(), X_OK) == 0; }
+bool installed(const std::string& path) {
+  return ::access(path.c_str(), X_OK) == 0;
+}
 
 }  // namespace
 
-Condition nothing() { return {.name = "nothing"}; }
+Condition nothing() {
+  return {.name = "nothing"};
+}
 
 Condition empty_probes(std::string name, ProbeKind kind, EmptySites sites) {
   return {.name = std::move(name), .attach = [=](pid_t pid) { return attach_empty(kind, sites, pid); }};
@@ -97,8 +108,7 @@ Condition heaptrack(const std::string& folder) {
 Condition massif() {
   const std::string path = "/usr/bin/valgrind";
   if (!installed(path)) return {.name = "valgrind massif (restart)", .missing = "package valgrind not installed"};
-  return {.name = "valgrind massif (restart)",
-          .wrapper = {path, "-q", "--tool=massif", "--massif-out-file=/dev/null"}};
+  return {.name = "valgrind massif (restart)", .wrapper = {path, "-q", "--tool=massif", "--massif-out-file=/dev/null"}};
 }
 
 }  // namespace alloctrail::bench

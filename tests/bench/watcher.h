@@ -31,12 +31,12 @@ struct Condition {
 };
 
 enum class EmptySites {
-  FunctionEntries,       ///< malloc entry and return, free entry, at the first instructions: what most tools do
-  ChosenEntries,         ///< malloc and free entries only, at the instructions alloctrail chooses
+  FunctionEntries,       ///< the probes of full tracing at the functions' first instructions, as most tools have them
+  ChosenEntries,         ///< entries only, at the instructions alloctrail chooses
   ChosenEntriesReturns,  ///< the floor: the probes of full tracing
 };
 
-/// Programs that do nothing, on the process's malloc and free.
+/// Programs that do nothing, on all of the process's allocator functions.
 std::unique_ptr<Watcher> attach_empty(ProbeKind kind, EmptySites sites, pid_t pid);
 
 Condition nothing();

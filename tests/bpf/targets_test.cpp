@@ -244,5 +244,16 @@ TEST_F(Targets, LaunchedCommandIsTracedFromItsFirstAllocation) {
   expect_equals_truth(document.back(), truth);
 }
 
+TEST_F(Targets, CommandThatEndsAtOnceStillHasAReport) {
+  for (int round = 0; round < 5; ++round) {
+    Child tracer({.arguments = {Tracer::binary(), "report", "--json-lines", "--interval", "1h", "--", "/bin/true"}},
+                 deadline);
+    EXPECT_EQ(tracer.wait_exit(), 0) << tracer.error_text();
+    const std::vector<std::string> lines = tracer.take_lines();
+    ASSERT_EQ(lines.size(), 1U);
+    EXPECT_EQ(json::parse(lines.front()).at("end"), "exited");
+  }
+}
+
 }  // namespace
 }  // namespace alloctrail::test

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // An nginx worker under ab: every request is answered, and what requests allocate is given back.
 #include <gtest/gtest.h>
+#include <sched.h>
 
+#include <filesystem>
 #include <fstream>
 #include <string>
 
@@ -30,11 +32,16 @@ class Nginx : public RealProgram {
     return {"/usr/sbin/nginx", "-p", folder.path().string(), "-c", folder.file("nginx.conf"), "-e", "stderr"};
   }
 
+  /// The one worker, found as the child of the master: the log names it as the master's pid namespace does.
   static pid_t worker_of(Child& server) {
-    const std::string marker = "start worker process ";
-    server.wait_error_text(marker);
-    const std::string& log = server.error_text();
-    return std::stoi(log.substr(log.find(marker) + marker.size()));
+    server.wait_error_text("start worker process ");
+    for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+      std::ifstream status(entry.path() / "status");
+      for (std::string name; status >> name;)
+        if (pid_t parent = 0; name == "PPid:" && status >> parent && parent == server.pid())
+          return std::stoi(entry.path().filename());
+    }
+    throw std::runtime_error("nginx has no worker");
   }
 
   std::vector<std::string> ab(const std::string& requests) const {
@@ -59,7 +66,8 @@ class Nginx : public RealProgram {
 };
 
 TEST_F(Nginx, AnswersEveryRequestAndReturnsWhatRequestsAllocate) {
-  Child server({.arguments = nginx()}, deadline);
+  // In a pid namespace of its own, so that the worker ends with the master however the test ends.
+  Child server({.arguments = nginx(), .namespaces = CLONE_NEWPID}, deadline);
   const pid_t worker = worker_of(server);
   Child load({.arguments = ab("20000")}, deadline);
   Tracer tracer({worker}, deadline);

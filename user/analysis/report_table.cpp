@@ -32,20 +32,30 @@ class StackNumbers {
   }
 
  private:
-  std::string key(const Stack& stack) const {
+  std::string key(const Stack& stack) {
     std::string bytes(1, static_cast<char>(stack.status));
     for (const uint32_t i : shown_frames(stack, choice_)) {
       const Frame& frame = stack.frames[i];
-      const bool by_line = choice_ == FrameChoice::Callers && !frame.file.empty();
-      const uint64_t place = by_line ? frame.line : raw(frame.address);
+      const uint64_t place = choice_ == FrameChoice::All ? raw(frame.address) : place_number(frame);
       bytes.append(reinterpret_cast<const char*>(&place), sizeof(place));
-      if (by_line) bytes.append(frame.function).append(1, '\0').append(frame.file).append(1, '\0');
     }
     return bytes;
   }
 
+  // Frames are shared between stacks, so that most are known by where they lie in memory.
+  uint64_t place_number(const Frame& frame) {
+    const auto [known, is_new] = by_frame_.try_emplace(&frame);
+    if (!is_new) return known->second;
+    std::string place = frame.file.empty() ? std::to_string(raw(frame.address)) : std::to_string(frame.line);
+    if (!frame.file.empty()) place.append(1, '\0').append(frame.function).append(1, '\0').append(frame.file);
+    known->second = by_place_.try_emplace(std::move(place), by_place_.size()).first->second;
+    return known->second;
+  }
+
   FrameChoice choice_;
   std::unordered_map<std::string, uint32_t> numbers_;
+  std::unordered_map<const Frame*, uint64_t> by_frame_;
+  std::unordered_map<std::string, uint64_t> by_place_;
 };
 
 // A thread across snapshots: thread ids are used again, so the how-manieth thread with that id counts too.

@@ -52,7 +52,7 @@ class Schedule {
 void announce(Trace& trace) {
   std::vector<uint32_t> pids;
   for (const Tgid pid : trace.pids()) pids.push_back(raw(pid));
-  fmt::print(stderr, "alloctrail: attached to {}\n", fmt::join(pids, ","));
+  if (!pids.empty()) fmt::print(stderr, "alloctrail: attached to {}\n", fmt::join(pids, ","));
 }
 
 void pass_on_messages(Trace& trace) {
@@ -99,7 +99,7 @@ Result<ExitCode> run_report(const ReportOptions& options) {
   announce(**trace);
 
   Schedule schedule(options);
-  Outcome outcome = Outcome::Running;
+  Outcome outcome = (*trace)->all_ended() ? Outcome::Stopped : Outcome::Running;  // a command may be that short
   while (outcome == Outcome::Running) {
     auto stepped = step(**trace, *reporter, schedule, *signals);
     if (!stepped) return std::move(stepped).error();

@@ -5,7 +5,9 @@
 
 #include <chrono>
 #include <cstdint>
+#include <cstddef>
 #include <initializer_list>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
@@ -46,21 +48,55 @@ struct Frame {
   bool inlined = false;
 };
 
-/// The frames of one stack, innermost first; shared by all snapshots that show it, so copying copies no frame.
+/// The frames of one stack, innermost first. A frame that lies on many stacks is kept once and shared, also between
+/// snapshots: copying copies no frame.
 class Frames {
  public:
+  using Shared = std::shared_ptr<const Frame>;
+
+  class Iterator {
+   public:
+    using iterator_category = std::forward_iterator_tag;
+    using value_type = Frame;
+    using difference_type = std::ptrdiff_t;
+    using pointer = const Frame*;
+    using reference = const Frame&;
+
+    Iterator() = default;
+    explicit Iterator(const Shared* at) : at_(at) {}
+    const Frame& operator*() const { return **at_; }
+    const Frame* operator->() const { return at_->get(); }
+    Iterator& operator++() {
+      ++at_;
+      return *this;
+    }
+    Iterator operator++(int) { return Iterator(at_++); }
+    friend bool operator==(Iterator, Iterator) = default;
+
+   private:
+    const Shared* at_ = nullptr;
+  };
+
   Frames() = default;
-  Frames(std::vector<Frame> frames) : frames_(std::make_shared<const std::vector<Frame>>(std::move(frames))) {}
+  explicit Frames(std::vector<Shared> frames)
+      : frames_(std::make_shared<const std::vector<Shared>>(std::move(frames))) {}
+  Frames(const std::vector<Frame>& frames) : Frames(shared(frames)) {}
   Frames(std::initializer_list<Frame> frames) : Frames(std::vector<Frame>(frames)) {}
 
-  [[nodiscard]] const Frame* begin() const { return frames_ ? frames_->data() : nullptr; }
-  [[nodiscard]] const Frame* end() const { return begin() + size(); }
+  [[nodiscard]] Iterator begin() const { return Iterator(frames_ ? frames_->data() : nullptr); }
+  [[nodiscard]] Iterator end() const { return Iterator(frames_ ? frames_->data() + frames_->size() : nullptr); }
   [[nodiscard]] size_t size() const { return frames_ ? frames_->size() : 0; }
   [[nodiscard]] bool empty() const { return size() == 0; }
-  const Frame& operator[](size_t index) const { return (*frames_)[index]; }
+  const Frame& operator[](size_t index) const { return *(*frames_)[index]; }
 
  private:
-  std::shared_ptr<const std::vector<Frame>> frames_;
+  static std::vector<Shared> shared(const std::vector<Frame>& frames) {
+    std::vector<Shared> result;
+    for (const Frame& frame : frames) result.push_back(std::make_shared<const Frame>(frame));
+    return result;
+  }
+
+  std::shared_ptr<const std::vector<Shared>> frames_;
 };
 
 struct Stack {

@@ -25,6 +25,7 @@ Status ProcessImage::attach_mapped_files() {
   auto mappings = read_mappings(pid());
   if (!mappings) return std::move(mappings).error();
   space_.mappings = *std::move(mappings);
+  stack_names_.forget_addresses();
   if (auto published = context_.unwinding.publish(slot_, pid(), space_.mappings); !published) return published;
   const ProcessPlan plan = context_.probes.plan(pid(), space_.mappings);
   for (const std::string& warning : plan.warnings)

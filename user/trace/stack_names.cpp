@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "user/trace/stack_names.h"
 
-#include <iterator>
+#include <memory>
 
 namespace alloctrail {
 namespace {
@@ -14,16 +14,28 @@ Addr address_of_call(const RawStack& stack, size_t index) {
 
 }  // namespace
 
+const StackNames::SharedFrames& StackNames::frames_at(Addr address, Symbolizer& symbolizer, const AddressSpace& space) {
+  const auto [entry, is_new] = frames_.try_emplace(raw(address));
+  if (!is_new) return entry->second;
+  for (Frame& frame : symbolizer.resolve(space, address))
+    entry->second.push_back(std::make_shared<const Frame>(std::move(frame)));
+  if (!entry->second.front()->module.empty()) return entry->second;
+  uncached_ = std::move(entry->second);  // code in anonymous memory can be replaced without a sign
+  frames_.erase(entry);
+  return uncached_;
+}
+
 const Stack& StackNames::get(StackId id, const Tracer& tracer, Symbolizer& symbolizer, const AddressSpace& space) {
   const auto known = stacks_.find(raw(id));
   if (known != stacks_.end()) return known->second;
   const RawStack stack = tracer.stack(id);
-  std::vector<Frame> frames;
+  SharedFrames frames;
   for (size_t i = 0; i < stack.addresses.size(); ++i) {
-    std::vector<Frame> here = symbolizer.resolve(space, address_of_call(stack, i));
-    std::move(here.begin(), here.end(), std::back_inserter(frames));
+    const SharedFrames& here = frames_at(address_of_call(stack, i), symbolizer, space);
+    frames.insert(frames.end(), here.begin(), here.end());
   }
-  return stacks_.emplace(raw(id), Stack{.frames = std::move(frames), .status = stack.status}).first->second;
+  frames.shrink_to_fit();
+  return stacks_.emplace(raw(id), Stack{.frames = Frames(std::move(frames)), .status = stack.status}).first->second;
 }
 
 }  // namespace alloctrail

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <unordered_map>
+#include <vector>
 
 #include "user/kernel/tracer.h"
 #include "user/model/snapshot.h"
@@ -15,8 +16,16 @@ class StackNames {
   /// The named form of a stack; resolved at first call and kept, so that it outlives its libraries and its process.
   [[nodiscard]] const Stack& get(StackId id, const Tracer& tracer, Symbolizer& symbolizer, const AddressSpace& space);
 
+  /// To be called when the process has mapped or unmapped files: an address may mean another function from now on.
+  void forget_addresses() { frames_.clear(); }
+
  private:
+  using SharedFrames = std::vector<Frames::Shared>;
+  const SharedFrames& frames_at(Addr address, Symbolizer& symbolizer, const AddressSpace& space);
+
   std::unordered_map<uint32_t, Stack> stacks_;
+  std::unordered_map<uint64_t, SharedFrames> frames_;  // by address of the call
+  SharedFrames uncached_;
 };
 
 }  // namespace alloctrail

@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
+#include <utility>
 
 namespace alloctrail {
 namespace {
@@ -99,9 +101,10 @@ Status Trace::wait_for_allocator() {
   while (!images_.empty() && !images_.back().hooked()) {
     pollfd events{.fd = epoll_.get(), .events = POLLIN, .revents = 0};
     if (poll(&events, 1, -1) < 0 && errno != EINTR) break;
-    (void)handle_events();
+    std::vector<Snapshot> ended = handle_events();
+    std::move(ended.begin(), ended.end(), std::back_inserter(ended_early_));
   }
-  if (!images_.empty()) return ok();
+  if (!images_.empty() || !ended_early_.empty()) return ok();
   return Error{.message = "the command ended before it could be traced",
                .hint = messages_.empty() ? "does it run without alloctrail?" : messages_.back()};
 }
@@ -111,7 +114,7 @@ Trace::Images::iterator Trace::image_of(Slot slot) {
 }
 
 std::vector<Snapshot> Trace::handle_events() {
-  std::vector<Snapshot> ended;
+  std::vector<Snapshot> ended = std::exchange(ended_early_, {});
   for (const KernelEvent& event : tracer_->take_events()) handle(event, ended);
   collect_exits(ended);
   return ended;

@@ -70,6 +70,7 @@ class Trace {
   UniqueFd epoll_;
   Images images_;
   std::optional<ChildCommand> child_;
+  std::vector<Snapshot> ended_early_;  ///< of a command so short that it ended while it was being hooked
   std::vector<std::string> messages_;
 };
 
