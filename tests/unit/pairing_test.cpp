@@ -144,6 +144,15 @@ TEST_F(Pairing, ReallocToZeroIsAFree) {
   expect_conserved();
 }
 
+TEST_F(Pairing, ReallocToZeroThatEndsInFreeReleasesOnce) {
+  thread.allocate(100, 0xa000);
+  thread.reallocate(0xa000, 0, 0);
+  thread.release(0xa000, SimulatedThread::kStack - 0x40);
+  EXPECT_EQ(counters().released_calls, 1u);
+  EXPECT_EQ(counters().nested_calls, 1u);
+  expect_conserved();
+}
+
 TEST_F(Pairing, ReallocOfNullIsAMalloc) {
   thread.reallocate(0, 50, 0xa000);
   EXPECT_EQ(sums(), (Sums{.live_bytes = 50, .live_blocks = 1}));
@@ -251,6 +260,14 @@ TEST_F(Pairing, ThrowingNewIsAFailureOnceTheThreadCallsAgain) {
   EXPECT_EQ(counters().failed_calls, 1u);
   EXPECT_EQ(counters().failed_bytes, 1u << 30);
   EXPECT_EQ(sums(), (Sums{.live_bytes = 10, .live_blocks = 1}));
+  expect_conserved();
+}
+
+TEST_F(Pairing, ThrownNewIsAFailureAtTheNextFreeToo) {
+  thread.enter(kNew, AT_SHAPE_SIZE, SimulatedThread::kStack, 1u << 30);
+  thread.release(0xdead0, SimulatedThread::kStack + 0x40);
+  EXPECT_EQ(counters().failed_calls, 1u);
+  EXPECT_EQ(counters().free_unknown_calls, 1u);
   expect_conserved();
 }
 
