@@ -3,8 +3,8 @@
 #ifndef ALLOCTRAIL_BPF_LIFECYCLE_H
 #define ALLOCTRAIL_BPF_LIFECYCLE_H
 
-#include "bpf/thread.h"
 #include "bpf/events.h"
+#include "bpf/pair.h"
 
 #define SIGSTOP 19
 
@@ -44,8 +44,13 @@ static __always_inline void on_library_load(__u32 index)
 static __always_inline void on_thread_exit(void)
 {
   __u32 tgid = bpf_get_current_pid_tgid() >> 32;
+  struct thread_state *state;
 
-  if (bpf_map_lookup_elem(&targets, &tgid)) retire_thread();
+  if (!bpf_map_lookup_elem(&targets, &tgid)) return;
+  state = existing_thread_state();
+  if (!state) return;
+  if (state->call.sp) abandon_call(state); /* killed, or ended by itself, inside an allocator */
+  retire_thread(state);
 }
 
 #endif

@@ -103,13 +103,12 @@ static __noinline __u32 register_thread(struct thread_state *state)
 }
 
 /* Called when the running thread ends: keeps its last name for the report. */
-static __always_inline void retire_thread(void)
+static __always_inline void retire_thread(struct thread_state *state)
 {
-  struct thread_state *state = existing_thread_state();
   struct at_thread *thread;
   __u32 index;
 
-  if (!state || !state->thread) return;
+  if (!state->thread) return;
   index = state->thread;
   thread = bpf_map_lookup_elem(&threads, &index);
   if (!thread) return;

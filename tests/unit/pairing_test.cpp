@@ -323,6 +323,13 @@ TEST_F(Pairing, NoMemoryForTheThreadsStateIsALoss) {
   expect_conserved();
 }
 
+TEST_F(Pairing, ThreadThatEndsInsideACallLeavesNothingInFlight) {
+  thread.enter(kMalloc, AT_SHAPE_SIZE, SimulatedThread::kStack, 100);
+  thread.end();
+  EXPECT_EQ(counters().lost_return_calls, 1u);
+  expect_conserved();
+}
+
 TEST_F(Pairing, ExecEndsTheSlot) {
   thread.allocate(100, 0xa000);
   thread.execute_another_program();

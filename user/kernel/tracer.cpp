@@ -98,6 +98,9 @@ Result<std::unique_ptr<Tracer>> Tracer::load(const TracerOptions& options) {
 }
 
 Status Tracer::start() {
+  auto custodian = Custodian::start();
+  if (!custodian) return std::move(custodian).error();
+  custodian_ = *std::move(custodian);
   object_->exec_link.reset(bpf_program__attach_raw_tracepoint(object_->skeleton->progs.at_exec, "sched_process_exec"));
   if (!object_->exec_link) return bpf_error("attaching to sched_process_exec", errno);
   auto& maps = object_->skeleton->maps;
@@ -166,16 +169,20 @@ Result<std::vector<uint32_t>> Tracer::attach(Slot slot, Tid thread, int file_fd,
     indices.push_back(next_probe_);
     lists.add(probe, next_probe_++, slot, kind_);
   }
-  if (auto attached = attach_lists(links_[slot], thread, file_fd, lists); !attached)
-    return std::move(attached).error();
+  Status attached = ok();
+  custodian_->run([&] { attached = attach_lists(links_[slot], thread, file_fd, lists); });
+  if (!attached) return std::move(attached).error();
   return indices;
 }
 
 Status Tracer::attach_loader(Slot slot, Tid thread, int file_fd, uint64_t file_offset) {
   const ProbeKind plain = kind_ == ProbeKind::Perf ? ProbeKind::Perf : ProbeKind::Multi;
   const uint64_t cookie = AT_COOKIE(0, raw(slot), 0, AT_PHASE_ENTRY, 0, 0);
-  auto links = attach_probes(plain, ProbeSide::Entry, bpf_program__fd(object_->skeleton->progs.at_loader), file_fd, thread,
-                             {{.file_offset = file_offset, .cookie = cookie}});
+  Result<std::vector<UniqueFd>> links = std::vector<UniqueFd>{};
+  custodian_->run([&] {
+    links = attach_probes(plain, ProbeSide::Entry, bpf_program__fd(object_->skeleton->progs.at_loader), file_fd, thread,
+                          {{.file_offset = file_offset, .cookie = cookie}});
+  });
   if (!links) return std::move(links).error();
   move_into(links_[slot].releases, *std::move(links));
   return ok();
@@ -190,8 +197,10 @@ Status Tracer::publish_mappings(Slot slot, std::span<const at_unwind_mapping> ma
 void Tracer::detach(Slot slot) {
   const auto found = links_.find(slot);
   if (found == links_.end()) return;
-  found->second.allocations.clear();
-  links_.erase(found);
+  custodian_->run([&] {
+    found->second.allocations.clear();
+    links_.erase(found);
+  });
 }
 
 void Tracer::close_slot(Slot slot) {

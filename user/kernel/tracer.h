@@ -16,6 +16,7 @@
 #include "user/elf/probe_plan.h"
 #include "user/handles.h"
 #include "user/ids.h"
+#include "user/kernel/custodian.h"
 #include "user/kernel/probe_link.h"
 #include "user/kernel/site_index.h"
 #include "user/kernel/unwind_pool.h"
@@ -134,6 +135,7 @@ class Tracer {
   static int on_event(void* self, void* data, size_t size);
 
   std::unique_ptr<BpfObject> object_;
+  std::unique_ptr<Custodian> custodian_;  ///< makes and removes all probes of targets
   ProbeKind kind_;
   UnwindPool unwind_pool_;
   std::vector<KernelEvent> pending_events_;

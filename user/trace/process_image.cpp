@@ -39,6 +39,7 @@ Status ProcessImage::attach_mapped_files() {
       if (first_failure) first_failure = std::move(attached);
     }
   }
+  refresh_figures();
   return hooked() ? ok() : std::move(first_failure);
 }
 

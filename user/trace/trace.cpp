@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 #include <poll.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -22,6 +23,16 @@ Error no_allocator(Tgid pid) {
                                    raw(pid))};
 }
 
+/// The kernel half knows processes by their ids in the initial namespace, whose inode is fixed (linux/proc_ns.h).
+Status require_initial_pid_namespace() {
+  constexpr ino_t kInitialPidNamespace = 0xEFFFFFFC;
+  struct stat own {};
+  if (stat("/proc/self/ns/pid", &own) != 0 || own.st_ino == kInitialPidNamespace) return ok();
+  return Error{.kind = ErrorKind::NotSupported,
+               .message = "alloctrail runs in a pid namespace of its own, where process ids are not the kernel's",
+               .hint = "run it on the host, or in a container started with --pid=host"};
+}
+
 bool is_readable(int fd) {
   pollfd poll_fd{.fd = fd, .events = POLLIN, .revents = 0};
   return poll(&poll_fd, 1, 0) == 1;
@@ -30,6 +41,7 @@ bool is_readable(int fd) {
 }  // namespace
 
 Status Trace::load() {
+  if (auto initial = require_initial_pid_namespace(); !initial) return initial;
   if (options_.probe_kind) {
     options_.tracer.probe_kind = *options_.probe_kind;
   } else {

@@ -84,6 +84,10 @@ class SimulatedThread {
     run_as(&task_);
     at_release(&regs);
   }
+  void end() {
+    run_as(&task_);
+    at_exit(nullptr);
+  }
   void execute_another_program() {
     run_as(&task_);
     at_exec(nullptr);
