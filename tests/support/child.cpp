@@ -7,7 +7,6 @@
 #include <linux/sched.h>
 #include <poll.h>
 #include <sched.h>
-#include <sys/mount.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -74,8 +73,6 @@ bool connect_streams(const ChildOptions& options, Streams& streams) {
 }
 
 bool enter_surroundings(const ChildOptions& options) {
-  if ((options.namespaces & CLONE_NEWNS) != 0 && ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
-    return false;
   if (!options.root.empty() && (::chroot(options.root.c_str()) != 0 || ::chdir("/") != 0)) return false;
   if (options.persona != 0 && ::personality(options.persona) == -1) return false;
   if (options.user == 0) return true;
