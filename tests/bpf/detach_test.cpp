@@ -3,6 +3,7 @@
 // result.
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <csignal>
 #include <string>
 #include <vector>
@@ -50,6 +51,21 @@ TEST_F(Detach, AfterAKillUnderLoadNothingIsLeftAndTheTargetGoesOn) {
   expect_untouched(objects);
   EXPECT_FALSE(json::parse(workload.child().read_line()).at("threads").empty());
   EXPECT_EQ(workload.finish(), 0);
+}
+
+/// The kernel leaves breakpoints behind when their remover is killed meanwhile, so the kill comes at many moments of it.
+TEST_F(Detach, AKillInTheMiddleOfDetachingLeavesNothing) {
+  for (int round = 0; round < 12; ++round) {
+    Tracer tracer({workload.pid()}, deadline);
+    const std::vector<BpfObjectId> objects = bpf_objects_of(tracer.pid());
+    tracer.child().signal(SIGINT);
+    const auto moment = std::chrono::steady_clock::now() + std::chrono::milliseconds(4 * round);
+    while (std::chrono::steady_clock::now() < moment) {
+    }
+    tracer.child().signal(SIGKILL);
+    (void)tracer.child().wait_exit();
+    expect_untouched(objects);
+  }
 }
 
 TEST_F(Detach, DetachUnderLoadLeavesNothingAndLosesNoCount) {
