@@ -25,6 +25,8 @@ template <class... Handlers>
 struct Overloaded : Handlers... {
   using Handlers::operator()...;
 };
+template <class... Handlers>
+Overloaded(Handlers...) -> Overloaded<Handlers...>;
 
 Result<ExitCode> run(const Command& command) {
   return std::visit(Overloaded{

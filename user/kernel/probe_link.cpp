@@ -23,25 +23,27 @@ constexpr uint32_t kMultiReturnFlag = 1;  // BPF_F_UPROBE_MULTI_RETURN
 constexpr int kAttachPerfEvent = 41;      // BPF_PERF_EVENT
 
 /// The part of union bpf_attr that BPF_LINK_CREATE reads (include/uapi/linux/bpf.h, Linux 6.6 and later).
+struct MultiLinkAttr {
+  uint64_t path;
+  uint64_t offsets;
+  uint64_t ref_ctr_offsets;
+  uint64_t cookies;
+  uint32_t count;
+  uint32_t flags;
+  uint32_t pid;
+  uint32_t padding;
+};
+struct PerfLinkAttr {
+  uint64_t cookie;
+};
 struct LinkCreateAttr {
   uint32_t program_fd;
   uint32_t target_fd;
   uint32_t attach_type;
   uint32_t flags;
   union {
-    struct {
-      uint64_t path;
-      uint64_t offsets;
-      uint64_t ref_ctr_offsets;
-      uint64_t cookies;
-      uint32_t count;
-      uint32_t flags;
-      uint32_t pid;
-      uint32_t padding;
-    } multi;
-    struct {
-      uint64_t cookie;
-    } perf;
+    MultiLinkAttr multi;
+    PerfLinkAttr perf;
   };
 };
 
