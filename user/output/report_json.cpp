@@ -120,46 +120,79 @@ void append_string(std::string& text, const std::string& raw) {
   text += '"';
 }
 
-void append_stack(std::string& text, const Stack& stack, size_t first_frame) {
-  const size_t allocator_frames = allocator_frame_count(stack);
-  text += '[';
-  for (size_t i = first_frame; i < stack.frames.size(); ++i) {
-    const Frame& frame = stack.frames[i];
-    fmt::format_to(std::back_inserter(text), R"({}{{"address":"{:#x}","function":)", i == first_frame ? "" : ",",
-                   raw(frame.address));
-    append_string(text, frame.function);
-    text += ",\"module\":";
-    append_string(text, frame.module);
-    fmt::format_to(std::back_inserter(text), R"(,"module_offset":"{:#x}","file":)", frame.module_offset);
-    append_string(text, frame.file);
-    fmt::format_to(std::back_inserter(text), R"(,"line":{},"inlined":{},"allocator":{}}})", frame.line, frame.inlined,
-                   i < allocator_frames);
-  }
-  text += ']';
+void append_frame(std::string& text, const Frame& frame, bool is_allocator) {
+  fmt::format_to(std::back_inserter(text), R"({{"address":"{:#x}","function":)", raw(frame.address));
+  append_string(text, frame.function);
+  text += ",\"module\":";
+  append_string(text, frame.module);
+  fmt::format_to(std::back_inserter(text), R"(,"module_offset":"{:#x}","file":)", frame.module_offset);
+  append_string(text, frame.file);
+  fmt::format_to(std::back_inserter(text), R"(,"line":{},"inlined":{},"allocator":{}}})", frame.line, frame.inlined,
+                 is_allocator);
 }
 
-// Stacks are most of a report's text, and threads share them: one that is there already is copied.
+// Stacks are most of a report's text. Threads share stacks and stacks share frames: what is there already is copied.
+class StackWriter {
+ public:
+  StackWriter(std::string& text, const Snapshot& snapshot) : text_(text), snapshot_(snapshot) {}
+
+  void append(uint32_t stack, size_t first_frame) {
+    if (!copy(stacks_, uint64_t{stack})) {
+      const size_t begin = text_.size();
+      write(snapshot_.stacks[stack], first_frame);
+      stacks_[stack] = {begin, text_.size() - begin};
+    }
+  }
+
+ private:
+  struct Place {
+    size_t begin = 0;
+    size_t length = 0;
+  };
+  using Places = std::unordered_map<uint64_t, Place>;
+
+  bool copy(const Places& places, uint64_t key) {
+    const auto found = places.find(key);
+    if (found == places.end()) return false;
+    text_.append(text_, found->second.begin, found->second.length);
+    return true;
+  }
+
+  void write(const Stack& stack, size_t first_frame) {
+    const size_t allocator_frames = allocator_frame_count(stack);
+    text_ += '[';
+    for (size_t i = first_frame; i < stack.frames.size(); ++i) {
+      const Frame& frame = stack.frames[i];
+      const bool is_allocator = i < allocator_frames;
+      if (i > first_frame) text_ += ',';
+      const auto key = reinterpret_cast<uint64_t>(&frame) | (is_allocator ? 1u : 0u);
+      if (copy(frames_, key)) continue;
+      const size_t begin = text_.size();
+      append_frame(text_, frame, is_allocator);
+      frames_[key] = {begin, text_.size() - begin};
+    }
+    text_ += ']';
+  }
+
+  std::string& text_;
+  const Snapshot& snapshot_;
+  Places stacks_;
+  Places frames_;  // by where the frame lies in memory, which is even, and whether it is the allocator's
+};
+
 void append_sites(std::string& text, const Snapshot& snapshot, const ReportView& view) {
-  std::unordered_map<uint32_t, std::pair<size_t, size_t>> written;  // stack -> where its text begins, its length
+  StackWriter stacks(text, snapshot);
   text += '[';
   for (const SiteRow& row : view.sites.rows) {
     const Thread& thread = snapshot.threads[row.thread];
-    const Stack& stack = snapshot.stacks[row.stack];
     Json object = {{"tid", raw(thread.tid)}, {"thread", thread.name}};
     put_figures(object, row.figures, snapshot);
-    object["stack_status"] = status_name(stack.status);
+    object["stack_status"] = status_name(snapshot.stacks[row.stack].status);
     if (text.back() == '}') text += ',';
     text += text_of(object);
     text.pop_back();
     text += ",\"stack\":";
-    const size_t begin = text.size();
-    const auto [found, is_new] = written.try_emplace(row.stack, begin, 0);
-    if (is_new) {
-      append_stack(text, stack, row.first_frame);
-      found->second.second = text.size() - begin;
-    } else {
-      text.append(text, found->second.first, found->second.second);
-    }
+    stacks.append(row.stack, row.first_frame);
     text += '}';
   }
   text += ']';
