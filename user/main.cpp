@@ -6,6 +6,7 @@
 //
 // The only place that prints an error and chooses the exit code.
 #include <fmt/core.h>
+#include <malloc.h>
 #include <signal.h>
 
 #include <string>
@@ -49,6 +50,7 @@ int fail(const Error& error) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  mallopt(M_MMAP_THRESHOLD, 1 << 20);  // a report's large buffers go back to the system once it is printed
   occupy_standard_descriptors();
   signal(SIGXFSZ, SIG_IGN);  // a file that may not grow any more is an error of write(), with a message
   auto command = parse_options(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc));
