@@ -72,6 +72,25 @@ TEST_F(Limits, BlocksBelowTheMinimumSizeAreCountedAsFiltered) {
   EXPECT_EQ(tracer.finish().exit_code, 0);
 }
 
+TEST_F(Limits, BlocksYoungerThanAskedAreNotOlder) {
+  Tracer tracer({workload.pid()}, deadline, {"--older", "1h"});
+  workload.go("make");
+  const json report = tracer.snapshot();
+  EXPECT_EQ(amount(report.at("totals"), "older"), Amount{});
+  EXPECT_EQ(amount(report.at("totals"), "outstanding"), (Amount{kBlocks * kBlockBytes, kBlocks}));
+  EXPECT_EQ(tracer.finish().exit_code, 0);
+}
+
+TEST_F(Limits, BlocksBecomeOlderAndStopBeingWhenFreed) {
+  Tracer tracer({workload.pid()}, deadline, {"--older", "10ms"});
+  workload.go("make");
+  const Amount all{kBlocks * kBlockBytes, kBlocks};
+  while (amount(tracer.snapshot().at("totals"), "older") != all) ASSERT_GT(deadline.left_ms(), 0);
+  workload.go("free");
+  EXPECT_EQ(amount(tracer.snapshot().at("totals"), "older"), Amount{});
+  EXPECT_EQ(tracer.finish().exit_code, 0);
+}
+
 TEST_F(Limits, BlocksOfTheMinimumSizeAreTracked) {
   Tracer tracer({workload.pid()}, deadline, {"--min-size", std::to_string(kBlockBytes)});
   const json truth = workload.go("make");
