@@ -76,6 +76,7 @@ INSTANTIATE_TEST_SUITE_P(
                       Build{"jemalloc_static", "oracle_jemalloc_static", nullptr},
                       Build{"jemalloc_preloaded", "oracle_preload", JEMALLOC_SHARED},
                       Build{"tcmalloc_linked", "oracle_tcmalloc", nullptr},
+                      Build{"tcmalloc_static", "oracle_tcmalloc_static", nullptr},
                       Build{"tcmalloc_preloaded", "oracle_preload", TCMALLOC_SHARED},
                       Build{"tcmalloc_minimal_linked", "oracle_tcmalloc_minimal", nullptr},
                       Build{"tcmalloc_minimal_static", "oracle_tcmalloc_minimal_static", nullptr},
