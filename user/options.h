@@ -11,6 +11,7 @@
 
 #include "user/ids.h"
 #include "user/kernel/probe_link.h"
+#include "user/output/terminal.h"
 #include "user/result.h"
 
 namespace alloctrail {
@@ -24,8 +25,6 @@ struct TargetOptions {
 };
 
 enum class OutputFormat { Text, Json, JsonLines };
-
-enum class ColorWhen { Auto, Always, Never };
 
 struct ReportOptions {
   TargetOptions targets;
