@@ -15,7 +15,7 @@
 
 #include "user/commands/doctor.h"
 #include "user/commands/report.h"
-#include "user/options.h"
+#include "user/options/command_line.h"
 #include "user/output/output_file.h"
 
 namespace {

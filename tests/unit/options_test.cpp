@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "user/options.h"
+#include "user/options/command_line.h"
 
 #include <gtest/gtest.h>
 
@@ -37,23 +37,23 @@ std::string text(const std::string& line) {
 
 TEST(Options, DefaultsOfAReport) {
   const ReportOptions o = report("report -p 1234");
-  EXPECT_EQ(o.targets.pids, std::vector<Tgid>{Tgid{1234}});
+  EXPECT_EQ(o.tracing.targets.pids, std::vector<Tgid>{Tgid{1234}});
   EXPECT_EQ(o.interval, seconds(2));
   EXPECT_FALSE(o.count);
   EXPECT_FALSE(o.duration);
   EXPECT_EQ(o.rows(), 10u);
-  EXPECT_EQ(o.min_size_bytes, 0u);
-  EXPECT_FALSE(o.older);
+  EXPECT_EQ(o.tracing.min_size_bytes, 0u);
+  EXPECT_FALSE(o.tracing.older);
   EXPECT_FALSE(o.tid);
   EXPECT_FALSE(o.full_stacks);
   EXPECT_FALSE(o.exact_bytes);
   EXPECT_EQ(o.format, OutputFormat::Text);
   EXPECT_FALSE(o.output);
   EXPECT_EQ(o.color, ColorWhen::Auto);
-  EXPECT_FALSE(o.probe_kind);
-  EXPECT_EQ(o.max_live_blocks, 1'048'576u);
-  EXPECT_EQ(o.max_stacks, 65'536u);
-  EXPECT_EQ(o.max_sites, 262'144u);
+  EXPECT_FALSE(o.tracing.probe_kind);
+  EXPECT_EQ(o.tracing.max_live_blocks, 1'048'576u);
+  EXPECT_EQ(o.tracing.max_stacks, 65'536u);
+  EXPECT_EQ(o.tracing.max_sites, 262'144u);
 }
 
 TEST(Options, EveryOptionArrives) {
@@ -64,18 +64,18 @@ TEST(Options, EveryOptionArrives) {
   EXPECT_EQ(o.count, 3u);
   EXPECT_EQ(o.duration, seconds(60));
   EXPECT_EQ(o.rows(), 5u);
-  EXPECT_EQ(o.min_size_bytes, 65'536u);
-  EXPECT_EQ(o.older, seconds(90));
+  EXPECT_EQ(o.tracing.min_size_bytes, 65'536u);
+  EXPECT_EQ(o.tracing.older, seconds(90));
   EXPECT_EQ(o.tid, Tid{8});
   EXPECT_TRUE(o.full_stacks);
   EXPECT_TRUE(o.exact_bytes);
   EXPECT_EQ(o.format, OutputFormat::JsonLines);
   EXPECT_EQ(o.output, "out.jsonl");
   EXPECT_EQ(o.color, ColorWhen::Never);
-  EXPECT_EQ(o.probe_kind, ProbeKind::Multi);
-  EXPECT_EQ(o.max_live_blocks, 1'000u);
-  EXPECT_EQ(o.max_stacks, 1'048'576u);
-  EXPECT_EQ(o.max_sites, 2'048u);
+  EXPECT_EQ(o.tracing.probe_kind, ProbeKind::Multi);
+  EXPECT_EQ(o.tracing.max_live_blocks, 1'000u);
+  EXPECT_EQ(o.tracing.max_stacks, 1'048'576u);
+  EXPECT_EQ(o.tracing.max_sites, 2'048u);
 }
 
 TEST(Options, JsonHasAllRowsUnlessToldOtherwise) {
@@ -86,25 +86,25 @@ TEST(Options, JsonHasAllRowsUnlessToldOtherwise) {
 
 TEST(Options, TargetsAddUpAndEachCountsOnce) {
   const ReportOptions o = report("report -p 3,1 --pid=2 -p1 --comm nginx --comm [ab,c] --cgroup system.slice");
-  EXPECT_EQ(o.targets.pids, (std::vector<Tgid>{Tgid{3}, Tgid{1}, Tgid{2}}));
-  EXPECT_EQ(o.targets.comms, (std::vector<std::string>{"nginx", "[ab,c]"}));
-  EXPECT_EQ(o.targets.cgroups, std::vector<std::string>{"system.slice"});
+  EXPECT_EQ(o.tracing.targets.pids, (std::vector<Tgid>{Tgid{3}, Tgid{1}, Tgid{2}}));
+  EXPECT_EQ(o.tracing.targets.comms, (std::vector<std::string>{"nginx", "[ab,c]"}));
+  EXPECT_EQ(o.tracing.targets.cgroups, std::vector<std::string>{"system.slice"});
 }
 
 TEST(Options, EverythingAfterTheDashesBelongsToTheCommand) {
   const ReportOptions o = report("report -i 1s -- ls -l --json -- --help");
-  EXPECT_EQ(o.targets.command, (std::vector<std::string>{"ls", "-l", "--json", "--", "--help"}));
+  EXPECT_EQ(o.tracing.targets.command, (std::vector<std::string>{"ls", "-l", "--json", "--", "--help"}));
   EXPECT_EQ(o.format, OutputFormat::Text);
 }
 
 TEST(Options, AnExplicitAutoProbeKindIsNoChoice) {
-  EXPECT_FALSE(report("report -p 1 --probe-kind auto").probe_kind);
+  EXPECT_FALSE(report("report -p 1 --probe-kind auto").tracing.probe_kind);
 }
 
 TEST(Options, ALaterCallKnowsNothingOfAnEarlierOne) {
   EXPECT_EQ(report("report -p 1 --json").format, OutputFormat::Json);
   EXPECT_EQ(report("report -p 2").format, OutputFormat::Text);
-  EXPECT_EQ(report("report -p 2").targets.pids, std::vector<Tgid>{Tgid{2}});
+  EXPECT_EQ(report("report -p 2").tracing.targets.pids, std::vector<Tgid>{Tgid{2}});
 }
 
 TEST(Options, DoctorTakesAtMostOneProcess) {
@@ -229,11 +229,11 @@ TEST(Options, ValuesOutOfBoundsAreNamedWithTheirBounds) {
 }
 
 TEST(Options, BoundsThemselvesAreAllowed) {
-  EXPECT_EQ(report("report -p 4194304").targets.pids, std::vector<Tgid>{Tgid{4'194'304}});
+  EXPECT_EQ(report("report -p 4194304").tracing.targets.pids, std::vector<Tgid>{Tgid{4'194'304}});
   EXPECT_EQ(report("report -p 1 -i 10ms").interval, milliseconds(10));
   EXPECT_EQ(report("report -p 1 -i 1d").interval, seconds(86'400));
-  EXPECT_EQ(report("report -p 1 --max-live 128Mi").max_live_blocks, 1u << 27);
-  EXPECT_EQ(report("report -p 1 --comm fifteen-bytes-a").targets.comms, std::vector<std::string>{"fifteen-bytes-a"});
+  EXPECT_EQ(report("report -p 1 --max-live 128Mi").tracing.max_live_blocks, 1u << 27);
+  EXPECT_EQ(report("report -p 1 --comm fifteen-bytes-a").tracing.targets.comms, std::vector<std::string>{"fifteen-bytes-a"});
 }
 
 TEST(Options, EmptyValuesAreRefused) {

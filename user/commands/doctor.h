@@ -2,7 +2,7 @@
 // `alloctrail doctor`: what this kernel and this target allow. Looks, and attaches to nothing but itself.
 #pragma once
 
-#include "user/options.h"
+#include "user/options/doctor_options.h"
 #include "user/result.h"
 
 namespace alloctrail {

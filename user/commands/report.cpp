@@ -94,7 +94,7 @@ Result<ExitCode> run_report(const ReportOptions& options) {
   if (!signals) return std::move(signals).error();
   auto reporter = Reporter::open(options);
   if (!reporter) return std::move(reporter).error();
-  auto trace = start_trace(options);
+  auto trace = start_trace(options.tracing);
   if (!trace) return std::move(trace).error();
   announce(**trace);
 

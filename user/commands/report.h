@@ -2,7 +2,7 @@
 // `alloctrail report`: attaches, prints a report every interval and a final one, detaches.
 #pragma once
 
-#include "user/options.h"
+#include "user/options/report_options.h"
 #include "user/result.h"
 
 namespace alloctrail {

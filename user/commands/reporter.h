@@ -9,7 +9,7 @@
 
 #include "user/analysis/report_table.h"
 #include "user/model/snapshot.h"
-#include "user/options.h"
+#include "user/options/report_options.h"
 #include "user/output/output_file.h"
 #include "user/output/report_json.h"
 #include "user/output/report_text.h"

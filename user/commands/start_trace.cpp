@@ -25,7 +25,7 @@ Result<std::vector<Tgid>> select(const TargetOptions& selection) {
   return pids;
 }
 
-TraceOptions trace_options(const ReportOptions& options) {
+TraceOptions trace_options(const TracingOptions& options) {
   TraceOptions result;
   result.tracer.max_live_blocks = options.max_live_blocks;
   result.tracer.max_sites = options.max_sites;
@@ -38,7 +38,7 @@ TraceOptions trace_options(const ReportOptions& options) {
 
 }  // namespace
 
-Result<std::unique_ptr<Trace>> start_trace(const ReportOptions& options) {
+Result<std::unique_ptr<Trace>> start_trace(const TracingOptions& options) {
   if (!options.targets.command.empty()) return Trace::launch(trace_options(options), options.targets.command);
   auto pids = select(options.targets);
   if (!pids) return std::move(pids).error();

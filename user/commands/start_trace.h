@@ -4,12 +4,12 @@
 
 #include <memory>
 
-#include "user/options.h"
+#include "user/options/tracing_options.h"
 #include "user/result.h"
 #include "user/trace/trace.h"
 
 namespace alloctrail {
 
-[[nodiscard]] Result<std::unique_ptr<Trace>> start_trace(const ReportOptions& options);
+[[nodiscard]] Result<std::unique_ptr<Trace>> start_trace(const TracingOptions& options);
 
 }  // namespace alloctrail

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// `alloctrail report` as the user asked for it.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "user/ids.h"
+#include "user/options/tracing_options.h"
+#include "user/output/terminal.h"
+
+namespace alloctrail {
+
+enum class OutputFormat { Text, Json, JsonLines };
+
+struct ReportOptions {
+  TracingOptions tracing;
+
+  std::chrono::nanoseconds interval = std::chrono::seconds(2);
+  std::optional<uint64_t> count;  ///< reports; none: until the target ends or a signal comes
+  std::optional<std::chrono::nanoseconds> duration;
+
+  std::optional<size_t> top;  ///< rows of each table; none: kTextRows as text, all as JSON
+  static constexpr size_t kTextRows = 10;
+  std::optional<Tid> tid;
+  bool full_stacks = false;
+  bool exact_bytes = false;
+
+  OutputFormat format = OutputFormat::Text;
+  std::optional<std::string> output;  ///< none or "-": standard output
+  ColorWhen color = ColorWhen::Auto;
+
+  [[nodiscard]] std::optional<size_t> rows() const {
+    return top || format != OutputFormat::Text ? top : std::optional<size_t>(kTextRows);
+  }
+};
+
+}  // namespace alloctrail
