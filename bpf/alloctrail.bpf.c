@@ -7,6 +7,7 @@
  * program serves every allocating function and one every releasing function, and one link a whole library. */
 #include "bpf/age.h"
 #include "bpf/lifecycle.h"
+#include "bpf/oom.h"
 #include "bpf/pair.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -17,7 +18,10 @@ static __always_inline int in_target(__u32 slot)
 {
   struct at_slot *target = bpf_map_lookup_elem(&slots, &slot);
 
-  return target && target->tgid == (__u32)(bpf_get_current_pid_tgid() >> 32);
+  if (!target) return 0;
+  if (target->tgid == (__u32)(bpf_get_current_pid_tgid() >> 32)) return 1;
+  if (target->flags & AT_SLOT_FROZEN) count_late_call();
+  return 0;
 }
 
 /* malloc, calloc, realloc and their kin: entry, return, or both as a session. */
@@ -84,5 +88,53 @@ int at_age(struct bpf_iter__bpf_map_elem *ctx)
   const struct at_live *record = ctx->value;
 
   if (record) add_if_older(record);
+  return 0;
+}
+
+/* ---- the flight recorder: loaded only where it is asked for ------------------------------------------------------------ */
+SEC("raw_tp/signal_generate")
+int at_oom_signal(struct bpf_raw_tracepoint_args *ctx)
+{
+  /* signal, info, task, group, result: 0 for a signal that was delivered */
+  if (ctx->args[0] == OOM_SIGKILL && (void *)ctx->args[1] == OOM_SENT_BY_KERNEL && ctx->args[3] && !(__u32)ctx->args[4])
+    on_signal_sent(ctx, (void *)ctx->args[2]);
+  return 0;
+}
+
+/* Where the tracepoint hands over the task (Linux 6.9, and stable kernels it was carried back to). */
+SEC("raw_tp/mark_victim")
+int at_oom_mark(struct bpf_raw_tracepoint_args *ctx)
+{
+  struct task_struct___oom *task = (void *)ctx->args[0];
+
+  on_mark(ctx, task, BPF_CORE_READ(task, tgid), BPF_CORE_READ(task, pid));
+  return 0;
+}
+
+/* Where it hands over a thread id. */
+SEC("raw_tp/mark_victim")
+int at_oom_mark_id(struct bpf_raw_tracepoint_args *ctx)
+{
+  __u64 current = bpf_get_current_pid_tgid();
+  __u32 tid = ctx->args[0];
+
+  if (tid == (__u32)current)
+    on_mark(ctx, (void *)bpf_get_current_task_btf(), current >> 32, tid);
+  else
+    on_mark(ctx, NULL, tid, tid);
+  return 0;
+}
+
+SEC("raw_tp/signal_deliver")
+int at_oom_thread(struct bpf_raw_tracepoint_args *ctx)
+{
+  if (ctx->args[0] == OOM_SIGKILL) on_signal_met(ctx);
+  return 0;
+}
+
+SEC("raw_tp/sched_process_exit")
+int at_oom_exit(struct bpf_raw_tracepoint_args *ctx)
+{
+  on_victim_exit(ctx);
   return 0;
 }

@@ -106,6 +106,9 @@ AT_ASSERT_SIZE(at_slot, 8);
 #define AT_SLOT_STOP_AT_EXEC 1u
 #define AT_SLOT_STOP_AT_LOAD 2u
 
+/* The kernel has killed the process: what it still does is not accounted. */
+#define AT_SLOT_FROZEN 4u
+
 /* ---- allocation cursors: one element, memory-mapped. Index 0 of sites, stacks and threads is reserved. --------------- */
 struct at_cursors {
   __u64 sites;   /* next free index; may pass the table's end, then the table is full */

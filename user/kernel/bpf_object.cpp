@@ -8,6 +8,8 @@
 #include <cstdarg>
 #include <cstring>
 
+#include "user/kernel/oom_programs.h"
+
 namespace alloctrail {
 namespace {
 
@@ -70,6 +72,39 @@ void set_attach_types(alloctrail_bpf& skeleton, ProbeKind kind) {
     bpf_program__set_expected_attach_type(program, static_cast<bpf_attach_type>(expected_attach_type(plain)));
 }
 
+/// A program that is not needed is not loaded; its absence costs nothing.
+void choose_programs(alloctrail_bpf& skeleton, const TracerOptions& options) {
+  const auto& programs = skeleton.progs;
+  if (options.accounting == HeapAccounting::Off) {
+    for (bpf_program* program : {programs.at_allocate, programs.at_release, programs.at_loader, programs.at_exec,
+                                 programs.at_exit, programs.at_age})
+      bpf_program__set_autoload(program, false);
+    bpf_map__set_max_entries(skeleton.maps.unwind_blocks, 1);
+    bpf_map__set_max_entries(skeleton.maps.unwind_sides, 1);
+    bpf_map__set_max_entries(skeleton.maps.counters, 1);
+    bpf_map__set_max_entries(skeleton.maps.probe_hits, 1);
+  }
+  for (const OomProgram& program : oom_programs(skeleton)) bpf_program__set_autoload(program.program, false);
+  if (options.oom != OomWatch::Nobody) {
+    choose_oom_programs(skeleton);
+  } else {
+    bpf_map__set_max_entries(skeleton.maps.oom_records, 4096);
+    bpf_map__set_max_entries(skeleton.maps.oom_threads, 1);
+    bpf_map__set_max_entries(skeleton.maps.oom_states, 1);
+  }
+  skeleton.rodata->oom_cfg.watch_all = options.oom == OomWatch::EveryProcess;
+  skeleton.rodata->oom_cfg.ring_bytes = bpf_map__max_entries(skeleton.maps.oom_records);
+}
+
+/// The limits of an object that accounts nothing.
+TracerOptions without_tables(TracerOptions options) {
+  options.max_live_blocks = 1;
+  options.max_sites = 1;
+  options.max_stacks = 1;
+  options.max_threads = 1;
+  return options;
+}
+
 /// Index 0 of each table is reserved: start handing out at 1.
 void reserve_first_elements(BpfObject& object) {
   volatile at_cursors& cursors = object.cursors[0];
@@ -99,7 +134,8 @@ Status map_arrays(BpfObject& object) {
 
 }  // namespace
 
-Result<BpfObject> load_bpf_object(const TracerOptions& options) {
+Result<BpfObject> load_bpf_object(const TracerOptions& asked) {
+  const TracerOptions options = asked.accounting == HeapAccounting::On ? asked : without_tables(asked);
   libbpf_set_print(keep_libbpf_message);
   last_libbpf_message().clear();
   BpfObject object;
@@ -109,6 +145,7 @@ Result<BpfObject> load_bpf_object(const TracerOptions& options) {
   set_config(config, options);
   set_sizes(*object.skeleton, options, config);
   set_attach_types(*object.skeleton, options.probe_kind);
+  choose_programs(*object.skeleton, options);
   if (const int error = alloctrail_bpf::load(object.skeleton.get()))
     return load_error(-error, "loading the BPF programs");
   if (auto mapped = map_arrays(object); !mapped) return std::move(mapped).error();

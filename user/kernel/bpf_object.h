@@ -8,6 +8,7 @@
 #include <string>
 
 #include "alloctrail/config.h"
+#include "alloctrail/oom.h"
 #include "alloctrail/records.h"
 #include "user/kernel/map_view.h"
 #include "user/kernel/tracer.h"

@@ -17,6 +17,7 @@
 #include "user/handles.h"
 #include "user/ids.h"
 #include "user/kernel/custodian.h"
+#include "user/kernel/oom_feed.h"
 #include "user/kernel/probe_link.h"
 #include "user/kernel/site_index.h"
 #include "user/kernel/unwind_pool.h"
@@ -25,8 +26,15 @@
 
 namespace alloctrail {
 
+/// Whether allocations are accounted.
+enum class HeapAccounting { On, Off };
+/// Whose deaths by the OOM killer are recorded.
+enum class OomWatch { Nobody, Targets, EveryProcess };
+
 struct TracerOptions {
   ProbeKind probe_kind = ProbeKind::Session;
+  HeapAccounting accounting = HeapAccounting::On;
+  OomWatch oom = OomWatch::Nobody;
   uint32_t max_live_blocks = 1u << 20;
   uint32_t max_sites = 1u << 18;
   uint32_t max_stacks = 1u << 16;
@@ -117,6 +125,8 @@ class Tracer {
   /// Probe hits that reached none of our programs (recursion), over the whole run.
   [[nodiscard]] uint64_t missed_hits() const;
   [[nodiscard]] std::vector<MapMemory> map_memory() const;
+  /// The flight recorder, if TracerOptions::oom asked for one. It must not outlive the tracer.
+  [[nodiscard]] Result<std::unique_ptr<OomFeed>> attach_oom_feed();
 
  private:
   /// The probes of one process image. They go allocations first, so that the free of every block still recorded has a

@@ -26,6 +26,20 @@ static int walk_tables(struct pt_regs *ctx, __u64 sp, const struct at_unwind_pro
   return -1;
 }
 
+/* The flight recorder looks into the kernel all over; it is tested on a real one. */
+#define ALLOCTRAIL_BPF_OOM_H
+#define OOM_SIGKILL 9
+#define OOM_SENT_BY_KERNEL ((void *)1)
+#define BPF_CORE_READ(object, field) ((object)->field)
+struct task_struct___oom {
+  int pid, tgid;
+};
+static void on_signal_sent(void *ctx, struct task_struct___oom *task) {}
+static void on_mark(void *ctx, struct task_struct___oom *task, __u32 tgid, __u32 tid) {}
+static void on_signal_met(void *ctx) {}
+static void on_victim_exit(void *ctx) {}
+static void count_late_call(void) {}
+
 #include "bpf/alloctrail.bpf.c"
 
 struct at_counters *host_counters(__u32 slot) { return bpf_map_lookup_elem(&counters, &slot); }
