@@ -126,6 +126,16 @@ Result<UniqueFd> open_by_path(Tid thread, const Mapping& mapping) {
   return fd;
 }
 
+/// Of a process that is gone: by the same name under our own root, if that is the very file.
+Result<UniqueFd> open_without_process(const Mapping& mapping) {
+  const UniqueFd found(open(mapping.path.c_str(), O_PATH | O_CLOEXEC));
+  if (!found) return Error{ErrorKind::Failed, mapping.path + ": cannot be opened: " + std::strerror(errno), "", errno};
+  auto fd = reopened_for_reading(found, mapping.path);
+  if (fd && !is_mapped_file(*fd, mapping))
+    return Error{ErrorKind::Failed, mapping.path + ": the file there is not the one that was mapped", "", 0};
+  return fd;
+}
+
 }  // namespace
 
 std::vector<Mapping> parse_mappings(std::string_view text) {
@@ -153,7 +163,7 @@ Result<UniqueFd> open_mapped_file(Tgid pid, const Mapping& mapping) {
   if (mapping.file.inode == 0 || mapping.path.empty() || mapping.path[0] != '/')
     return Error{ErrorKind::Failed, "no file is mapped there", "", 0};
   const auto thread = live_thread(pid);
-  if (!thread) return cannot_look_at(pid, ESRCH);
+  if (!thread) return open_without_process(mapping);
   auto by_range = open_by_range(pid, *thread, mapping);
   if (by_range) return by_range;
   return open_by_path(*thread, mapping);

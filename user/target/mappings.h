@@ -40,7 +40,7 @@ struct Mapping {
 [[nodiscard]] Result<std::vector<Mapping>> read_mappings(Tgid pid);
 
 /// Opens the file behind a mapping for reading, through /proc/PID/map_files or, failing that, the target's root, so that
-/// deleted files and other mount namespaces work. The file is a regular one and the very inode that is mapped, or an error.
+/// deleted files and other mount namespaces work; of a process that is gone, by its name in our own. The file is a regular one and the very inode that is mapped, or an error.
 [[nodiscard]] Result<UniqueFd> open_mapped_file(Tgid pid, const Mapping& mapping);
 
 }  // namespace alloctrail

@@ -40,6 +40,8 @@ class ProcessImage {
   [[nodiscard]] Slot slot() const { return slot_; }
   [[nodiscard]] Tgid pid() const { return target_.identity.pid; }
   [[nodiscard]] const TargetProcess& target() const { return target_; }
+  /// Its mappings as they were last looked at.
+  [[nodiscard]] const AddressSpace& address_space() const { return space_; }
   [[nodiscard]] const std::vector<std::string>& warnings() const { return warnings_; }
 
   /// Names a stack while its libraries are mapped.

@@ -177,6 +177,7 @@ void Trace::collect_exits(std::vector<Snapshot>& ended) {
       continue;
     }
     if (image->hooked()) ended.push_back(image->snapshot(EndReason::Exited, {}));
+    ended_spaces_[image->pid()] = image->address_space();
     image->close();
     image = images_.erase(image);
   }
@@ -204,6 +205,13 @@ std::vector<Tgid> Trace::pids() const {
   std::vector<Tgid> result;
   for (const ProcessImage& image : images_) result.push_back(image.pid());
   return result;
+}
+
+std::optional<AddressSpace> Trace::address_space(Tgid pid) const {
+  for (const ProcessImage& image : images_)
+    if (image.pid() == pid) return image.address_space();
+  const auto ended = ended_spaces_.find(pid);
+  return ended == ended_spaces_.end() ? std::nullopt : std::optional<AddressSpace>(ended->second);
 }
 
 std::vector<std::string> Trace::take_messages() { return std::exchange(messages_, {}); }

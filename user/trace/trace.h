@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <list>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -47,6 +48,12 @@ class Trace {
   /// Sentences for standard error, each once: a new image could not be traced, a file could not be hooked ...
   [[nodiscard]] std::vector<std::string> take_messages();
 
+  /// The flight recorder, if TracerOptions::oom asked for one; it must not outlive the trace.
+  [[nodiscard]] Result<std::unique_ptr<OomFeed>> attach_oom_feed() { return tracer_->attach_oom_feed(); }
+  /// What a traced process has mapped, or had when it ended.
+  [[nodiscard]] std::optional<AddressSpace> address_space(Tgid pid) const;
+  [[nodiscard]] Symbolizer& symbolizer() { return symbolizer_; }
+
  private:
   using Images = std::list<ProcessImage>;
 
@@ -72,6 +79,7 @@ class Trace {
   std::optional<ChildCommand> child_;
   std::vector<Snapshot> ended_early_;  ///< of a command so short that it ended while it was being hooked
   std::vector<std::string> messages_;
+  std::map<Tgid, AddressSpace> ended_spaces_;  ///< of processes that have exited
 };
 
 }  // namespace alloctrail

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "user/oom/oom_cases.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "user/oom/report_builder.h"
+
+namespace alloctrail {
+namespace {
+
+constexpr size_t kRememberedSnapshots = 16;
+constexpr auto kSnapshotGrace = std::chrono::seconds(2);
+
+}  // namespace
+
+OomCases::OomCases(std::unique_ptr<OomRecorder> recorder, Trace* trace) : recorder_(std::move(recorder)), trace_(trace) {
+  if (trace == nullptr) own_symbolizer_.emplace();
+}
+
+void OomCases::remember(const Snapshot& ended) {
+  if (ended.end != EndReason::Exited) return;
+  ended_.push_back(ended);
+  if (ended_.size() > kRememberedSnapshots) ended_.pop_front();
+}
+
+std::optional<Snapshot> OomCases::last_snapshot(const OomCapture& capture) {
+  const auto found = std::find_if(ended_.rbegin(), ended_.rend(),
+                                  [&](const Snapshot& snapshot) { return snapshot.process.pid == capture.pid(); });
+  return found == ended_.rend() ? std::nullopt : std::optional<Snapshot>(*found);
+}
+
+OomReport OomCases::build(const OomCapture& capture, std::optional<Snapshot> accounting) {
+  const bool traced = capture.kill.slot != 0;
+  const auto known = traced && trace_ != nullptr ? trace_->address_space(capture.pid()) : std::nullopt;
+  const AddressSpace space = known ? *known : AddressSpace{.pid = capture.pid(), .mappings = capture.mappings};
+  OomReport report = build_oom_report(capture, space, trace_ == nullptr ? *own_symbolizer_ : trace_->symbolizer());
+  if (traced && !accounting) report.notes.emplace_back("its last accounting could not be read: outstanding allocations are missing here");
+  report.accounting = std::move(accounting);
+  return report;
+}
+
+std::vector<OomReport> OomCases::take() {
+  for (OomCapture& capture : recorder_->take()) waiting_.push_back({std::move(capture), Clock::now()});
+  std::vector<OomReport> ready;
+  std::erase_if(waiting_, [&](Waiting& waiting) {
+    std::optional<Snapshot> last = waiting.capture.kill.slot != 0 ? last_snapshot(waiting.capture) : std::nullopt;
+    const bool complete = waiting.capture.kill.slot == 0 || last;
+    if (!complete && Clock::now() < waiting.since + kSnapshotGrace) return false;
+    ready.push_back(build(waiting.capture, std::move(last)));
+    return true;
+  });
+  return ready;
+}
+
+}  // namespace alloctrail

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "user/oom/recorder.h"
+
+#include <fmt/core.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <time.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+namespace alloctrail {
+namespace {
+
+constexpr int kPendingPollMs = 20;
+
+std::chrono::nanoseconds monotonic_now() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
+}
+
+void announce(int fd) {
+  const uint64_t one = 1;
+  (void)!write(fd, &one, sizeof(one));
+}
+
+/// Signals are the main thread's; being first at the CPU is worth a try.
+void become_recorder_thread() {
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, nullptr);
+  pthread_setname_np(pthread_self(), "oom-recorder");
+  const sched_param first{.sched_priority = 1};
+  (void)sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &first);
+}
+
+/// What /proc still shows of the dying process, and of the living one whose allocation killed it.
+void look_at(OomCapture& capture) {
+  if (auto mappings = read_mappings(capture.pid())) capture.mappings = *std::move(mappings);
+  if (capture.trigger_pid() == capture.pid() || raw(capture.trigger_pid()) == 0) return;
+  if (auto mappings = read_mappings(capture.trigger_pid())) capture.trigger_mappings = *std::move(mappings);
+}
+
+}  // namespace
+
+OomRecorder::OomRecorder(std::unique_ptr<OomFeed> feed, std::optional<RawLog> log)
+    : feed_(std::move(feed)), log_(std::move(log)) {}
+
+Result<std::unique_ptr<OomRecorder>> OomRecorder::start(std::unique_ptr<OomFeed> feed, std::optional<RawLog> log) {
+  std::unique_ptr<OomRecorder> recorder(new OomRecorder(std::move(feed), std::move(log)));
+  recorder->wake_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  recorder->ready_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!recorder->wake_ || !recorder->ready_)
+    return Error{.message = fmt::format("making an event: {}", std::strerror(errno)), .hint = "", .os_error = errno};
+  recorder->thread_ = std::thread(&OomRecorder::run, recorder.get());
+  return recorder;
+}
+
+OomRecorder::~OomRecorder() {
+  if (thread_.joinable()) {
+    {
+      const std::lock_guard lock(mutex_);
+      stop_ = true;
+    }
+    announce(wake_.get());
+    thread_.join();
+  }
+  if (log_) log_->remove();
+}
+
+void OomRecorder::run() {
+  become_recorder_thread();
+  std::array<pollfd, 2> events{pollfd{.fd = feed_->event_fd(), .events = POLLIN, .revents = 0},
+                               pollfd{.fd = wake_.get(), .events = POLLIN, .revents = 0}};
+  while (true) {
+    (void)poll(events.data(), events.size(), records_.pending() ? kPendingPollMs : -1);
+    uint64_t ignored = 0;
+    (void)!read(wake_.get(), &ignored, sizeof(ignored));
+    uint64_t asked = 0;
+    {
+      const std::lock_guard lock(mutex_);
+      asked = rounds_asked_;
+    }
+    receive();
+    hand_over(records_.take_finished(monotonic_now()));
+    const std::lock_guard lock(mutex_);
+    rounds_done_ = asked;
+    round_done_.notify_all();
+    if (stop_) return;
+  }
+}
+
+void OomRecorder::receive() {
+  for (const OomFeed::Record& record : feed_->take()) {
+    records_.add(record);
+    at_oom_header header{};
+    if (record.size() < sizeof(header)) continue;
+    std::memcpy(&header, record.data(), sizeof(header));
+    if (header.kind == AT_OOM_KILL)
+      if (OomCapture* capture = records_.find(header.kill)) look_at(*capture);
+    const std::lock_guard lock(mutex_);
+    pending_ = true;
+    if (log_) (void)log_->append(record);  // a full disk must not keep the report from being tried
+  }
+}
+
+void OomRecorder::hand_over(std::vector<OomCapture> finished) {
+  const std::lock_guard lock(mutex_);
+  pending_ = records_.pending();
+  if (finished.empty()) return;
+  for (OomCapture& capture : finished) finished_.push_back(std::move(capture));
+  announce(ready_.get());
+}
+
+std::vector<OomCapture> OomRecorder::take() {
+  uint64_t ignored = 0;
+  (void)!read(ready_.get(), &ignored, sizeof(ignored));
+  const std::lock_guard lock(mutex_);
+  return std::exchange(finished_, {});
+}
+
+bool OomRecorder::settled() {
+  std::unique_lock lock(mutex_);
+  const uint64_t round = ++rounds_asked_;
+  announce(wake_.get());
+  round_done_.wait(lock, [&] { return rounds_done_ >= round; });
+  return !pending_ && finished_.empty();
+}
+
+void OomRecorder::forget_raw_records() {
+  const std::lock_guard lock(mutex_);
+  if (log_ && !pending_ && finished_.empty()) log_->clear();
+}
+
+}  // namespace alloctrail
