@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "user/commands/doctor.h"
+#include "user/commands/oom.h"
 #include "user/commands/report.h"
 #include "user/options/command_line.h"
 #include "user/output/output_file.h"
@@ -32,6 +33,7 @@ Overloaded(Handlers...) -> Overloaded<Handlers...>;
 Result<ExitCode> run(const Command& command) {
   return std::visit(Overloaded{
                         [](const ReportOptions& options) { return run_report(options); },
+                        [](const OomOptions& options) { return run_oom(options); },
                         [](const DoctorOptions& options) { return run_doctor(options); },
                         [](const PrintAndExit& page) {
                           fmt::print("{}", page.text);

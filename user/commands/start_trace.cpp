@@ -25,8 +25,9 @@ Result<std::vector<Tgid>> select(const TargetOptions& selection) {
   return pids;
 }
 
-TraceOptions trace_options(const TracingOptions& options) {
+TraceOptions trace_options(const TracingOptions& options, OomWatch oom) {
   TraceOptions result;
+  result.tracer.oom = oom;
   result.tracer.max_live_blocks = options.max_live_blocks;
   result.tracer.max_sites = options.max_sites;
   result.tracer.max_stacks = options.max_stacks;
@@ -38,8 +39,8 @@ TraceOptions trace_options(const TracingOptions& options) {
 
 }  // namespace
 
-Result<std::unique_ptr<Trace>> start_trace(const TracingOptions& options) {
-  if (!options.targets.command.empty()) return Trace::launch(trace_options(options), options.targets.command);
+Result<std::unique_ptr<Trace>> start_trace(const TracingOptions& options, OomWatch oom) {
+  if (!options.targets.command.empty()) return Trace::launch(trace_options(options, oom), options.targets.command);
   auto pids = select(options.targets);
   if (!pids) return std::move(pids).error();
   std::vector<TargetProcess> targets;
@@ -48,7 +49,7 @@ Result<std::unique_ptr<Trace>> start_trace(const TracingOptions& options) {
     if (!target) return std::move(target).error();
     targets.push_back(*std::move(target));
   }
-  return Trace::attach(trace_options(options), std::move(targets));
+  return Trace::attach(trace_options(options, oom), std::move(targets));
 }
 
 }  // namespace alloctrail

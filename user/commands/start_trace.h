@@ -10,6 +10,7 @@
 
 namespace alloctrail {
 
-[[nodiscard]] Result<std::unique_ptr<Trace>> start_trace(const TracingOptions& options);
+[[nodiscard]] Result<std::unique_ptr<Trace>> start_trace(const TracingOptions& options,
+                                                         OomWatch oom = OomWatch::Targets);
 
 }  // namespace alloctrail

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "user/options/doctor_options.h"
+#include "user/options/oom_options.h"
 #include "user/options/report_options.h"
 #include "user/result.h"
 
@@ -18,7 +19,7 @@ struct PrintAndExit {
 };
 
 /// What the user asked for.
-using Command = std::variant<ReportOptions, DoctorOptions, PrintAndExit>;
+using Command = std::variant<ReportOptions, OomOptions, DoctorOptions, PrintAndExit>;
 
 /// `args` without the program's name. Every error is ErrorKind::Usage.
 [[nodiscard]] Result<Command> parse_options(std::vector<std::string> args);

@@ -17,6 +17,7 @@ struct Subcommand {
 };
 
 [[nodiscard]] Subcommand declare_report(CLI::App& root);
+[[nodiscard]] Subcommand declare_oom(CLI::App& root);
 [[nodiscard]] Subcommand declare_doctor(CLI::App& root);
 
 }  // namespace alloctrail

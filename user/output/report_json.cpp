@@ -40,19 +40,6 @@ const char* end_name(EndReason end) {
   return "";
 }
 
-const char* status_name(at_stack_status status) {
-  switch (status) {
-#define ALLOCTRAIL_STATUS_NAME(name, sentence) \
-  case AT_STACK_##name:                        \
-    return #name;
-    AT_STACK_STATUSES(ALLOCTRAIL_STATUS_NAME)
-#undef ALLOCTRAIL_STATUS_NAME
-    case AT_STACK_STATUS_COUNT:
-      break;
-  }
-  return "unknown";
-}
-
 Json process_json(const ProcessFigures& process) {
   return {{"pid", raw(process.pid)},
           {"comm", process.comm},
@@ -187,7 +174,7 @@ void append_sites(std::string& text, const Snapshot& snapshot, const ReportView&
     const Thread& thread = snapshot.threads[row.thread];
     Json object = {{"tid", raw(thread.tid)}, {"thread", thread.name}};
     put_figures(object, row.figures, snapshot);
-    object["stack_status"] = status_name(snapshot.stacks[row.stack].status);
+    object["stack_status"] = stack_status_name(snapshot.stacks[row.stack].status);
     if (text.back() == '}') text += ',';
     text += text_of(object);
     text.pop_back();
@@ -254,6 +241,19 @@ Json head_json(const Snapshot& snapshot, const ReportView& view) {
 }
 
 }  // namespace
+
+const char* stack_status_name(at_stack_status status) {
+  switch (status) {
+#define ALLOCTRAIL_STATUS_NAME(name, sentence) \
+  case AT_STACK_##name:                        \
+    return #name;
+    AT_STACK_STATUSES(ALLOCTRAIL_STATUS_NAME)
+#undef ALLOCTRAIL_STATUS_NAME
+    case AT_STACK_STATUS_COUNT:
+      break;
+  }
+  return "unknown";
+}
 
 std::string report_json(const Snapshot& snapshot, const ReportView& view) {
   std::string text = text_of(head_json(snapshot, view));

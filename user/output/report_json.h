@@ -15,6 +15,9 @@ namespace alloctrail {
 /// must have been made from `snapshot`.
 [[nodiscard]] std::string report_json(const Snapshot& snapshot, const ReportView& view);
 
+/// "complete", "frame_pointers" ...: the name of include/alloctrail/records.h.
+[[nodiscard]] const char* stack_status_name(at_stack_status status);
+
 /// Several objects as one document, an array, written as they come.
 class JsonDocument {
  public:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sections of the text report that are files of their own, and the wording all sections share. Only report_text.cpp and
-// those sections include this.
+// Sections of the text reports that are files of their own, and the wording all sections share. Only files of output/
+// include this.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +19,9 @@ namespace alloctrail {
 
 /// What the tables are ranked by: "outstanding bytes", "bytes older than 1 min".
 [[nodiscard]] std::string ranked_words(const Snapshot& snapshot, const ReportView& view);
+
+/// The frames of one stack, a line each, and how it ended if not at the thread's first function.
+[[nodiscard]] std::string frames_text(const Stack& stack, FrameChoice choice, const TextStyle& style);
 
 /// The stacks with their frames.
 [[nodiscard]] std::string stack_table_text(const Snapshot& snapshot, const ReportView& view, const ReportStyle& style);

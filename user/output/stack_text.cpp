@@ -123,13 +123,15 @@ std::string heading_line(size_t rank, const StackRow& row, const Snapshot& snaps
   return line.add("  ").add(holder_text(row, snapshot), Look::Strong).str();
 }
 
-std::string frames_text(const Stack& stack, const ReportView& view, const ReportStyle& style) {
-  std::vector<uint32_t> shown = shown_frames(stack, view.frames);
+}  // namespace
+
+std::string frames_text(const Stack& stack, FrameChoice choice, const TextStyle& style) {
+  std::vector<uint32_t> shown = shown_frames(stack, choice);
   const size_t available = shown.size();
-  if (view.frames == FrameChoice::Callers) shown.resize(std::min(available, kMostFrames));
-  std::string text = FrameLines(stack, shown, view.frames, style.text).str();
+  if (choice == FrameChoice::Callers) shown.resize(std::min(available, kMostFrames));
+  std::string text = FrameLines(stack, shown, choice, style).str();
   const auto note = [&](const std::string& words) {
-    TextLine line(style.text);
+    TextLine line(style);
     line.add_spaces(kFrameIndent);
     text += line.add(words, Look::Faint).str();
   };
@@ -141,8 +143,6 @@ std::string frames_text(const Stack& stack, const ReportView& view, const Report
   return text;
 }
 
-}  // namespace
-
 std::string stack_table_text(const Snapshot& snapshot, const ReportView& view, const ReportStyle& style) {
   std::string text = TextLine(style.text).add("STACKS by " + ranked_words(snapshot, view), Look::Heading).str();
   if (view.stacks.rows.empty()) return text + "nothing is outstanding\n";
@@ -150,7 +150,7 @@ std::string stack_table_text(const Snapshot& snapshot, const ReportView& view, c
   for (size_t i = 0; i < view.stacks.rows.size(); ++i) {
     const StackRow& row = view.stacks.rows[i];
     const Stack& stack = snapshot.stacks[row.stack];
-    text += heading_line(i + 1, row, snapshot, view, style) + frames_text(stack, view, style);
+    text += heading_line(i + 1, row, snapshot, view, style) + frames_text(stack, view.frames, style.text);
     by_frame_pointers |= stack.status == AT_STACK_frame_pointers;
   }
   if (by_frame_pointers) {
