@@ -14,6 +14,7 @@
 #include "tests/support/oom_watch.h"
 #include "tests/support/report.h"
 #include "tests/support/temp_dir.h"
+#include "tests/support/tracer.h"
 #include "tests/support/workload.h"
 #include "user/handles.h"
 
@@ -158,6 +159,19 @@ TEST_F(Oom, TracedVictimIsReportedWithWhatItsThreadsHeld) {
       EXPECT_LE(held, counters.bytes_of(thread) + kChunk) << name;
     }
   }
+}
+
+TEST_F(Oom, ReportRecordsTheDeathOfItsTarget) {
+  Victim victim(kNoFramePointers, "six", cgroup, deadline);
+  Tracer tracer({victim.pid()}, deadline);
+  victim.start_and_die();
+  const Tracer::End end = tracer.wait_end();
+  EXPECT_EQ(end.exit_code, 0) << end.error_text;
+  ASSERT_EQ(end.reports.size(), 2U);
+  EXPECT_EQ(end.reports[0].at("end"), "exited");
+  expect_conserved(end.reports[0]);
+  expect_kill_of(end.reports[1], victim.pid(), cgroup);
+  expect_six_threads(end.reports[1]);
 }
 
 TEST_F(Oom, TheTriggerMayBeAnotherProcess) {

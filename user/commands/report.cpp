@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 
+#include "user/commands/death_watch.h"
 #include "user/commands/reporter.h"
 #include "user/commands/signals.h"
 #include "user/commands/start_trace.h"
@@ -65,15 +66,31 @@ Status print_now(Trace& trace, Reporter& reporter) {
   return reporter.print(*std::move(snapshots));
 }
 
+Status print_deaths(const std::vector<OomReport>& deaths, Reporter& reporter) {
+  for (const OomReport& death : deaths)
+    if (auto printed = reporter.print(death); !printed) return printed;
+  return ok();
+}
+
+/// The last Snapshots of processes that ended, then what killed them.
+Status print_ended(Trace& trace, DeathWatch& deaths, Reporter& reporter) {
+  std::vector<Snapshot> ended = trace.handle_events();
+  deaths.remember(ended);
+  if (auto printed = reporter.print(std::move(ended)); !printed) return printed;
+  return print_deaths(trace.all_ended() ? deaths.take_all() : deaths.take(), reporter);
+}
+
 /// Why a run is over, or that it is not.
 enum class Outcome { Running, Finished, Stopped };
 
 /// Waits for the next thing to do and does it.
-Result<Outcome> step(Trace& trace, Reporter& reporter, Schedule& schedule, const SignalRequests& signals) {
-  std::array<pollfd, 2> events{pollfd{.fd = trace.event_fd(), .events = POLLIN, .revents = 0},
+Result<Outcome> step(Trace& trace, DeathWatch& deaths, Reporter& reporter, Schedule& schedule,
+                     const SignalRequests& signals) {
+  std::array<pollfd, 3> events{pollfd{.fd = deaths.event_fd(), .events = POLLIN, .revents = 0},
+                               pollfd{.fd = trace.event_fd(), .events = POLLIN, .revents = 0},
                                pollfd{.fd = signals.fd(), .events = POLLIN, .revents = 0}};
   (void)poll(events.data(), events.size(), schedule.wait_ms());
-  auto ended = reporter.print(trace.handle_events());
+  auto ended = print_ended(trace, deaths, reporter);
   pass_on_messages(trace);
   if (!ended) return std::move(ended).error();
   if (trace.all_ended()) return Outcome::Finished;
@@ -96,12 +113,15 @@ Result<ExitCode> run_report(const ReportOptions& options) {
   if (!reporter) return std::move(reporter).error();
   auto trace = start_trace(options.tracing);
   if (!trace) return std::move(trace).error();
+  std::string warning;
+  DeathWatch deaths = DeathWatch::start(**trace, warning);
+  if (!warning.empty()) fmt::print(stderr, "alloctrail: {}\n", warning);
   announce(**trace);
 
   Schedule schedule(options);
   Outcome outcome = (*trace)->all_ended() ? Outcome::Stopped : Outcome::Running;  // a command may be that short
   while (outcome == Outcome::Running) {
-    auto stepped = step(**trace, *reporter, schedule, *signals);
+    auto stepped = step(**trace, deaths, *reporter, schedule, *signals);
     if (!stepped) return std::move(stepped).error();
     outcome = *stepped;
   }

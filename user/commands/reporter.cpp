@@ -7,6 +7,8 @@
 #include <cstdlib>
 #include <utility>
 
+#include "user/output/oom_json.h"
+#include "user/output/oom_text.h"
 #include "user/output/terminal.h"
 
 namespace alloctrail {
@@ -53,6 +55,15 @@ Status Reporter::print(std::vector<Snapshot> snapshots) {
       previous_.erase(pid);
   }
   return ok();
+}
+
+Status Reporter::print(const OomReport& death) {
+  switch (format_) {
+    case OutputFormat::Json: return sink_->write(document_.add(oom_json(death)));
+    case OutputFormat::JsonLines: return sink_->write(oom_json(death) + "\n");
+    case OutputFormat::Text: break;
+  }
+  return sink_->write((std::exchange(first_, false) ? "" : "\n") + oom_text(death, query_.frames, style_.text));
 }
 
 Status Reporter::finish() {

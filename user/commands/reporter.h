@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "user/analysis/report_table.h"
+#include "user/model/oom_report.h"
 #include "user/model/snapshot.h"
 #include "user/options/report_options.h"
 #include "user/output/output_file.h"
@@ -23,6 +24,8 @@ class Reporter {
 
   /// Prints one report for each Snapshot.
   [[nodiscard]] Status print(std::vector<Snapshot> snapshots);
+  /// Prints what happened at an OOM kill.
+  [[nodiscard]] Status print(const OomReport& death);
   /// Completes the output.
   [[nodiscard]] Status finish();
 
