@@ -10,9 +10,11 @@
 #include <optional>
 
 #include "user/commands/oom_reporter.h"
+#include "user/commands/service_notice.h"
 #include "user/commands/signals.h"
 #include "user/commands/start_trace.h"
 #include "user/oom/oom_cases.h"
+#include "user/oom/self_protection.h"
 
 namespace alloctrail {
 namespace {
@@ -108,8 +110,11 @@ Result<ExitCode> run_oom(const OomOptions& options) {
   if (!reporter) return std::move(reporter).error();
   auto run = start(options);
   if (!run) return std::move(run).error();
+  protect_ourselves();
   announce(*run, options);
+  notify_service("READY=1");
   if (auto waited = wait_for_kills(*run, *reporter, options, *signals); !waited) return std::move(waited).error();
+  notify_service("STOPPING=1");
   if (auto finished = reporter->finish(); !finished) return std::move(finished).error();
   const uint64_t missed = run->cases->missed();
   if (missed == 0) return kExitOk;
