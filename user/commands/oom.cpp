@@ -14,6 +14,7 @@
 #include "user/commands/signals.h"
 #include "user/commands/start_trace.h"
 #include "user/oom/oom_cases.h"
+#include "user/oom/report_builder.h"
 #include "user/oom/self_protection.h"
 
 namespace alloctrail {
@@ -69,13 +70,26 @@ void announce(const Run& run, const OomOptions& options) {
              traced);
 }
 
-/// Writes what is ready; the result says how many.
-Result<size_t> write_reports(Run& run, OomReporter& reporter) {
+/// What has become of the reports of a run.
+struct Tally {
+  size_t made = 0;
+  size_t not_written = 0;
+};
+
+/// Writes what is ready. A report that cannot be written, such as to a full disk, does not end the watch: the next one may
+/// be. Its raw records stay.
+Status write_reports(Run& run, OomReporter& reporter, const OomOptions& options, Tally& tally) {
   const std::vector<OomReport> reports = run.cases->take();
-  for (const OomReport& report : reports)
-    if (auto written = reporter.write(report); !written) return std::move(written).error();
-  if (!reports.empty()) run.cases->reports_are_safe();
-  return reports.size();
+  tally.made += reports.size();
+  for (const OomReport& report : reports) {
+    auto written = reporter.write(report);
+    if (written) continue;
+    if (!options.directory) return written;
+    tally.not_written++;
+    fmt::print(stderr, "alloctrail: {}\n", written.error().message);
+  }
+  if (!reports.empty() && tally.not_written == 0) run.cases->reports_are_safe();
+  return ok();
 }
 
 void follow_trace(Run& run) {
@@ -84,7 +98,9 @@ void follow_trace(Run& run) {
   for (const std::string& message : run.trace->take_messages()) fmt::print(stderr, "alloctrail: {}\n", message);
 }
 
-Status wait_for_kills(Run& run, OomReporter& reporter, const OomOptions& options, const SignalRequests& signals) {
+Result<Tally> wait_for_kills(Run& run, OomReporter& reporter, const OomOptions& options,
+                             const SignalRequests& signals) {
+  Tally tally;
   std::array<pollfd, 3> events{pollfd{.fd = run.cases->event_fd(), .events = POLLIN, .revents = 0},
                                pollfd{.fd = signals.fd(), .events = POLLIN, .revents = 0},
                                pollfd{.fd = run.trace ? run.trace->event_fd() : -1, .events = POLLIN, .revents = 0}};
@@ -92,13 +108,26 @@ Status wait_for_kills(Run& run, OomReporter& reporter, const OomOptions& options
     const bool ending = run.trace && run.trace->all_ended() && !options.all;
     (void)poll(events.data(), events.size(), ending || run.cases->waiting() ? kWaitingPollMs : -1);
     follow_trace(run);
-    auto written = write_reports(run, reporter);
-    if (!written) return std::move(written).error();
-    if (options.once && *written > 0) return ok();
-    if (signals.take() == Request::Stop) return ok();
+    if (auto written = write_reports(run, reporter, options, tally); !written) return std::move(written).error();
+    if (options.once && tally.made > 0) return tally;
+    if (signals.take() == Request::Stop) return tally;
     // A process that the trace has seen end may still be on its way here from the recorder.
-    if (run.trace && run.trace->all_ended() && !options.all && run.cases->settled()) return ok();
+    if (run.trace && run.trace->all_ended() && !options.all && run.cases->settled()) return tally;
   }
+}
+
+/// Of processes that are long gone: what was recorded is all there is.
+Result<ExitCode> report_raw_log(const std::string& path, OomReporter& reporter) {
+  const auto log = read_raw_log(path);
+  if (!log) return log.error();
+  KillRecords records;
+  for (const OomFeed::Record& record : *log) records.add(record);
+  Symbolizer symbolizer;
+  for (const OomCapture& capture : records.take_finished(std::chrono::nanoseconds::max()))
+    if (auto written = reporter.write(build_oom_report(capture, {.pid = capture.pid(), .mappings = {}}, symbolizer)); !written)
+      return std::move(written).error();
+  if (auto finished = reporter.finish(); !finished) return std::move(finished).error();
+  return kExitOk;
 }
 
 }  // namespace
@@ -108,15 +137,18 @@ Result<ExitCode> run_oom(const OomOptions& options) {
   if (!signals) return std::move(signals).error();
   auto reporter = OomReporter::open(options);
   if (!reporter) return std::move(reporter).error();
+  if (options.from) return report_raw_log(*options.from, *reporter);
   auto run = start(options);
   if (!run) return std::move(run).error();
   protect_ourselves();
   announce(*run, options);
   notify_service("READY=1");
-  if (auto waited = wait_for_kills(*run, *reporter, options, *signals); !waited) return std::move(waited).error();
+  const auto tally = wait_for_kills(*run, *reporter, options, *signals);
+  if (!tally) return tally.error();
   notify_service("STOPPING=1");
   if (auto finished = reporter->finish(); !finished) return std::move(finished).error();
   const uint64_t missed = run->cases->missed();
+  if (tally->not_written > 0) return kExitFailed;
   if (missed == 0) return kExitOk;
   fmt::print(stderr, "alloctrail: of {} kills nothing could be recorded\n", missed);
   return kExitDataLost;

@@ -12,6 +12,16 @@ namespace {
 constexpr size_t kRememberedSnapshots = 16;
 constexpr auto kSnapshotGrace = std::chrono::seconds(2);
 
+/// Those of /proc were read some time before.
+void use_figures_of_the_kill(ProcessFigures& process, const OomReport& report) {
+  process.rss_bytes = report.rss_bytes;
+  process.threads = report.thread_count;
+  for (const OomFigure& figure : report.figures) {
+    if (figure.name == "VmData") process.vm_data_bytes = figure.bytes;
+    if (figure.name == "VmSize") process.vm_size_bytes = figure.bytes;
+  }
+}
+
 }  // namespace
 
 OomCases::OomCases(std::unique_ptr<OomRecorder> recorder, Trace* trace) : recorder_(std::move(recorder)), trace_(trace) {
@@ -37,6 +47,7 @@ OomReport OomCases::build(const OomCapture& capture, std::optional<Snapshot> acc
   OomReport report = build_oom_report(capture, space, trace_ == nullptr ? *own_symbolizer_ : trace_->symbolizer());
   if (traced && !accounting) report.notes.emplace_back("its last accounting could not be read: outstanding allocations are missing here");
   report.accounting = std::move(accounting);
+  if (report.accounting) use_figures_of_the_kill(report.accounting->process, report);
   return report;
 }
 

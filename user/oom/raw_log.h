@@ -20,6 +20,7 @@ class RawLog {
 
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] Status append(const OomFeed::Record& record);
+  [[nodiscard]] bool empty() const { return length_ == 0; }
   /// Empties the file, keeping its room.
   void clear();
   void remove();

@@ -71,7 +71,7 @@ OomRecorder::~OomRecorder() {
     announce(wake_.get());
     thread_.join();
   }
-  if (log_) log_->remove();
+  if (log_ && log_->empty()) log_->remove();
 }
 
 void OomRecorder::run() {

@@ -33,7 +33,7 @@ class OomRecorder {
   [[nodiscard]] std::vector<OomCapture> take();
   /// Reads what the kernel has sent up to now. True: nothing is being recorded, and take() has nothing to return.
   [[nodiscard]] bool settled();
-  /// The captures taken so far are safe elsewhere: their raw records may go.
+  /// The captures taken so far are safe elsewhere: their raw records may go, and with the last one the file.
   void forget_raw_records();
   /// Kills of which nothing could be recorded.
   [[nodiscard]] uint64_t missed() const { return feed_->missed(); }

@@ -62,6 +62,12 @@ Subcommand declare_oom(CLI::App& root) {
   declare_targets(*app, options->tracing.targets);
   OptionGroup(*app, "What to trace")
       .flag("--all", "watch every process, also one started later; without accounting its allocations", options->all);
+  OptionGroup(*app, "What to trace")
+      .value("--from", "FILE", "watch nothing: report the raw records (DIR/.oom-PID.raw) of a run that was killed",
+             "a file name", [options](const std::string& text) {
+               options->from = text;
+               return !text.empty();
+             });
   declare_output(*app, *options, *json);
   declare_kernel(*app, options->tracing);
   app->footer(
@@ -71,7 +77,10 @@ Subcommand declare_oom(CLI::App& root) {
       "  alloctrail oom --all --once --json                wait for one kill, print it and end");
   return {app, [options, json](const std::optional<Words>& program) -> Result<Command> {
             if (Status checked = check(*options, *json); !checked) return std::move(checked).error();
-            const bool only_watch = options->all && !program && !options->tracing.targets.names_running_processes();
+            const bool selects = program || options->tracing.targets.names_running_processes();
+            if (options->from && (selects || options->all))
+              return usage("--from excludes processes to watch", "leave out --all, -p and the like");
+            const bool only_watch = options->from || (options->all && !selects);
             if (!only_watch)
               if (Status chosen = choose_targets("oom", program, options->tracing.targets); !chosen)
                 return std::move(chosen).error();

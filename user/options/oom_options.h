@@ -16,6 +16,8 @@ struct OomOptions {
   TracingOptions tracing;       ///< processes whose allocations are accounted, too; none with --all alone
   bool all = false;             ///< watch every process of the host
 
+  std::optional<std::string> from;       ///< raw records that a killed alloctrail left behind: report them, watch nothing
+
   std::optional<std::string> directory;  ///< none: standard output
   size_t keep = 100;                     ///< newest reports that stay in it
   bool once = false;

@@ -139,13 +139,19 @@ std::string thread_names(const std::vector<const OomThread*>& threads) {
   return names;
 }
 
-/// Threads with equal stack and state, largest group first.
+bool has_trigger(const std::vector<const OomThread*>& threads) {
+  return std::ranges::any_of(threads, [](const OomThread* thread) { return thread->trigger; });
+}
+
+/// Threads with equal stack and state: the trigger's group first, then the largest.
 std::vector<std::vector<const OomThread*>> groups_of(const OomReport& report) {
   std::map<std::pair<uint32_t, std::string>, std::vector<const OomThread*>> by_stack;
   for (const OomThread& thread : report.threads) by_stack[{thread.stack, thread.state}].push_back(&thread);
   std::vector<std::vector<const OomThread*>> groups;
   for (auto& [key, threads] : by_stack) groups.push_back(std::move(threads));
-  std::ranges::stable_sort(groups, [](const auto& a, const auto& b) { return a.size() > b.size(); });
+  std::ranges::stable_sort(groups, [](const auto& a, const auto& b) {
+    return std::pair(has_trigger(a), a.size()) > std::pair(has_trigger(b), b.size());
+  });
   return groups;
 }
 
