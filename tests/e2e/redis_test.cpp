@@ -2,10 +2,14 @@
 // redis-server on jemalloc, under redis-benchmark: our growth against its own INFO memory.
 #include <gtest/gtest.h>
 
+#include <csignal>
+#include <stdexcept>
 #include <string>
 
 #include "tests/e2e/real_program.h"
 #include "tests/support/leftovers.h"
+#include "tests/support/memory_cgroup.h"
+#include "tests/support/oom_watch.h"
 #include "tests/support/report.h"
 #include "tests/support/tracer.h"
 
@@ -73,6 +77,34 @@ TEST_F(Redis, GrowthAgreesWithInfoMemoryAndDataIsUnchanged) {
   EXPECT_EQ(tracer.finish().exit_code, 0);
   EXPECT_EQ(changed_text(server.pid()), std::vector<std::string>{});
   EXPECT_EQ(cli({"eval", read_known, "0"}), known_before);
+}
+
+TEST_F(Redis, KilledInItsCgroupTheReportHoldsWhatInfoMemorySaid) {
+  const MemoryCgroup cgroup(96u << 20);
+  cgroup.take_in(server.pid());
+  OomWatch watch({"-p", std::to_string(server.pid())}, deadline);
+  const uint64_t before = used_memory();
+  // A mebibyte each time; the value's size is near one of the allocator's, so that rounding is small.
+  const std::string add = "for i=1,100 do redis.call('rpush', 'list', string.rep('v', 10200)) end return 'ok'";
+  uint64_t last = before;
+  try {
+    while (true) {
+      cli({"eval", add, "0"});
+      last = used_memory();
+    }
+  } catch (const std::runtime_error&) {
+    // the server is gone
+  }
+  EXPECT_EQ(server.wait_exit(), 128 + SIGKILL);
+  const json report = watch.next_report();
+  EXPECT_EQ(watch.child().wait_exit(), 0) << watch.child().error_text();
+  EXPECT_EQ(report.at("reason"), "cgroup_limit");
+  EXPECT_EQ(report.at("victim").at("pid"), server.pid());
+  EXPECT_EQ(report.at("losses").at("threads_not_seen"), 0);
+  const uint64_t held = report.at("accounting").at("totals").at("outstanding_bytes");
+  expect_close("redis-server, killed", held, last - before, 0.05);
+  expect_conserved(report.at("accounting"));
+  EXPECT_EQ(cgroup.oom_kills(), 1U);
 }
 
 }  // namespace

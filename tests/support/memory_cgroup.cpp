@@ -101,6 +101,12 @@ bool MemoryCgroup::holds(pid_t pid) const {
   return false;
 }
 
+void MemoryCgroup::take_in(pid_t pid) const {
+  if (!write_text(directory_ + "/cgroup.procs", std::to_string(pid)) || !holds(pid))
+    throw std::runtime_error("the process could not be moved to " + directory_);
+  write_text("/proc/" + std::to_string(pid) + "/oom_score_adj", "1000");
+}
+
 uint64_t MemoryCgroup::oom_kills() const {
   return value_of(read_text(directory_ + (unified_ ? "/memory.events" : "/memory.oom_control")), "oom_kill");
 }

@@ -24,6 +24,8 @@ class MemoryCgroup {
   /// As /proc/PID/cgroup and reports name it: below the mount.
   [[nodiscard]] std::string path() const;
   [[nodiscard]] bool holds(pid_t pid) const;
+  /// Moves a process in and has the OOM killer prefer it. What it holds already stays charged elsewhere.
+  void take_in(pid_t pid) const;
   /// How often the OOM killer has killed in here, as the kernel counts it.
   [[nodiscard]] uint64_t oom_kills() const;
   [[nodiscard]] uint64_t usage_bytes() const;

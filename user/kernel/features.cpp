@@ -5,6 +5,8 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "user/kernel/oom_feed.h"
+
 namespace alloctrail {
 namespace {
 
@@ -22,6 +24,13 @@ FeatureCheck check_probe_kind(ProbeKind kind) {
           .detail = tried ? "attached to a function of our own" : tried.error().message};
 }
 
+FeatureCheck check_oom_recorder() {
+  const auto feed = OomFeed::load();
+  return {.name = "recording of OOM kills",
+          .available = static_cast<bool>(feed),
+          .detail = feed ? "attached to signals, exits and oom:mark_victim" : feed.error().message};
+}
+
 }  // namespace
 
 KernelFeatures examine_kernel() {
@@ -37,6 +46,7 @@ KernelFeatures examine_kernel() {
   result.checks.push_back({.name = "programs and maps",
                            .available = static_cast<bool>(tracer),
                            .detail = tracer ? "loaded and verified" : tracer.error().message});
+  result.checks.push_back(check_oom_recorder());
   if (tracer) result.maps = (*tracer)->map_memory();
   return result;
 }
