@@ -21,7 +21,6 @@ namespace {
 
 /// Every row of smaller files is compared; of larger ones an even selection of this many.
 constexpr size_t kMaxComparedRows = 30'000;
-constexpr uint64_t kMaxPaddingBytes = 15;
 
 std::string in_words(const UnwindTable& table, uint32_t rule) {
   const auto frame = [&](const char* base) {
@@ -116,9 +115,6 @@ void compare(const UnwindTable& table, Dwarf_CFI* cfi, uint64_t offset, uint32_t
     return;
   }
   if (ours == theirs) return;
-  // The bytes between two functions belong to the one before, for which elfutils has no entry.
-  for (uint64_t back = 1; theirs == "none" && back <= kMaxPaddingBytes; back++)
-    if (ours == elfutils_in_words(cfi, address - back)) return;
   if (result.different++ == 0)
     result.first_difference = fmt::format("{:#x}: ours {}, elfutils {}", address, ours, theirs);
 }

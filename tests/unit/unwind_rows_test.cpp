@@ -84,7 +84,7 @@ TEST(UnwindRows, RowsThatChangeOnlyOtherRegistersAreMerged) {
   EXPECT_EQ(table.rows, (Rows{{0, by_rsp(1)}, {0x40, kInvalid}}));
 }
 
-TEST(UnwindRows, PaddingUpToFifteenBytesBelongsToTheFunctionBefore) {
+TEST(UnwindRows, BytesBetweenFunctionsHaveNoRuleAsTheyMayBeAFunctionToo) {
   FrameSection section;
   const size_t common = section.common();
   section.function(common, kCodeVaddr + 0x100, 0x11, {DW_CFA_def_cfa_offset, 16});
@@ -92,6 +92,7 @@ TEST(UnwindRows, PaddingUpToFifteenBytesBelongsToTheFunctionBefore) {
   section.function(common, kCodeVaddr + 0x140, 0x10, {});
   EXPECT_EQ(compile(section).rows, (Rows{{0, kInvalid},
                                          {0x100, by_rsp(2)},
+                                         {0x111, kInvalid},
                                          {0x120, by_rsp(1)},
                                          {0x130, kInvalid},
                                          {0x140, by_rsp(1)},

@@ -6,13 +6,12 @@
 
 #include "alloctrail/unwind_lookup.h"
 #include "user/elf/cfi_reader.h"
+#include "user/elf/signal_restorer.h"
 #include "user/elf/unwind_rule.h"
 
 namespace alloctrail {
 namespace {
 
-/// Padding between functions gets no row of its own.
-constexpr uint64_t kMaxPaddingBytes = 15;
 constexpr uint64_t kPageBytes = 4096;
 constexpr size_t kMaxCodeSegments = 64;
 /// .debug_frame is looked at when .eh_frame covers less than this share of the code.
@@ -54,6 +53,7 @@ class TableCompiler {
     table_.stats.functions = entries_.functions.size();
     clip_to_code();
     sort_functions();
+    if (add_signal_restorers(reader)) sort_functions();
     compile_rows();
     build_blocks();
     table_.stats.broken += entries_.broken;
@@ -99,6 +99,18 @@ class TableCompiler {
       std::sort(entries_.functions.begin(), entries_.functions.end(), before);
   }
 
+  /// Where signal handlers return to has no entry in C libraries without frame information (musl): it is known by its
+  /// code, as debuggers know it. Returns whether any was found.
+  bool add_signal_restorers(const ImageReader& reader) {
+    const std::vector<CfiFunction> restorers = find_signal_restorers(reader, table_.segments, entries_.functions);
+    for (CfiFunction restorer : restorers) {
+      restorer.common = static_cast<uint32_t>(entries_.commons.size());
+      entries_.functions.push_back(restorer);
+    }
+    if (!restorers.empty()) entries_.commons.push_back(signal_restorer_common());
+    return !restorers.empty();
+  }
+
   void compile_rows() {
     RowList rows(table_.rows);
     uint64_t covered_end = table_.image_base_vaddr;
@@ -106,7 +118,7 @@ class TableCompiler {
       CfiFunction function = entries_.functions[i];
       if (i + 1 < entries_.functions.size()) function.end = std::min(function.end, entries_.functions[i + 1].begin);
       if (function.end <= function.begin) continue;
-      if (function.begin - covered_end > kMaxPaddingBytes) rows.add(offset(covered_end), AT_UNWIND_INVALID);
+      rows.add(offset(covered_end), AT_UNWIND_INVALID);  // it may be hand-written code, not padding
       covered_end = compile_function(function, rows);
       if (table_.stats.truncated) break;
     }
