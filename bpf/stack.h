@@ -108,6 +108,13 @@ static __noinline int walk_frame_pointers(struct pt_regs *ctx, __u64 return_addr
   return 0;
 }
 
+static __always_inline void count_walk(__u32 slot, __u32 status)
+{
+  struct at_counters *counted = bpf_map_lookup_elem(&counters, &slot);
+
+  if (counted && status < AT_STACK_WALK_ENDS) at_add(&counted->walks[status], 1);
+}
+
 /* The stack of the call that the thread has just entered. */
 static __always_inline void walk_stack(struct pt_regs *ctx, struct call *call, __u32 slot,
                                        struct at_unwind_scratch *scratch, struct walked_stack *walked)
@@ -117,6 +124,7 @@ static __always_inline void walk_stack(struct pt_regs *ctx, struct call *call, _
   walked->hash = hash_seed(slot);
   if (!process || walk_tables(ctx, call->sp, process, scratch, walked))
     walk_frame_pointers(ctx, read_user_word(call->sp), scratch, walked);
+  count_walk(slot, walked->status);
 }
 
 /* Copies the frames into the pool. Returns the index of the first, or 0 if the pool is full. */

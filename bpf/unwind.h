@@ -39,10 +39,11 @@ struct {
   __type(value, struct at_unwind_side);
 } unwind_sides SEC(".maps");
 
-/* Slot -> what that process has mapped. A new state is a new inner map, so a running walk keeps the one it began with. */
+/* Slot -> what that process has mapped, in versions: a new state is written to the one that is used no more, so a running
+ * walk keeps the one it began with. */
 struct unwind_process_map {
   __uint(type, BPF_MAP_TYPE_ARRAY);
-  __uint(max_entries, 1);
+  __uint(max_entries, AT_UNWIND_VERSIONS);
   __uint(key_size, sizeof(__u32));
   __uint(value_size, sizeof(struct at_unwind_process));
 };
@@ -53,6 +54,16 @@ struct {
   __uint(key_size, sizeof(__u32));
   __array(values, struct unwind_process_map);
 } unwind_processes SEC(".maps");
+
+/* Slot -> which version holds. Memory-mapped: exchanging an inner map instead would take a grace period, in which more
+ * libraries are loaded. */
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __uint(max_entries, AT_MAX_SLOTS);
+  __type(key, __u32);
+  __type(value, __u64);
+} unwind_versions SEC(".maps");
 
 /* The return address that a pending return probe has replaced at `slot`, or 0. Such probes are listed newest first, at
  * ascending addresses. */
@@ -89,10 +100,11 @@ static __always_inline const struct at_unwind_side *unwind_side(__u32 index)
 
 static __always_inline const struct at_unwind_process *unwind_process(__u32 slot)
 {
-  __u32 zero = 0;
-  void *process = bpf_map_lookup_elem(&unwind_processes, &slot);
+  void *versions = bpf_map_lookup_elem(&unwind_processes, &slot);
+  __u64 *version = bpf_map_lookup_elem(&unwind_versions, &slot);
+  __u32 index = version ? *version : 0;
 
-  return process ? bpf_map_lookup_elem(process, &zero) : NULL;
+  return versions ? bpf_map_lookup_elem(versions, &index) : NULL;
 }
 
 #define AT_UNWIND_GLOBAL __noinline

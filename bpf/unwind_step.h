@@ -90,11 +90,15 @@ AT_UNWIND_INLINE void at_unwind_hash(struct at_stack_key *hash, __u64 pc)
   hash->hash_high ^= hash->hash_high >> 29;
 }
 
+/* Every frame but the first is kept as the address after its current instruction, as return addresses are: one byte
+ * before it lies in that instruction, also in a function that a signal interrupted. */
 AT_UNWIND_INLINE void at_unwind_push(struct at_unwind_state *state, struct at_unwind_scratch *scratch)
 {
-  scratch->frames[state->frame_count & (AT_MAX_FRAMES - 1)] = state->pc;
+  __u64 frame = state->pc + (state->site == AT_UNWIND_EXACT && state->frame_count != 0);
+
+  scratch->frames[state->frame_count & (AT_MAX_FRAMES - 1)] = frame;
   state->frame_count++;
-  at_unwind_hash(&state->hash, state->pc);
+  at_unwind_hash(&state->hash, frame);
 }
 
 /* Reads a word of stack through the window. A window never crosses a page: a read that fails costs more than six that
@@ -140,8 +144,9 @@ AT_UNWIND_GLOBAL __u32 at_unwind_find_rule(__u32 block_index, __u32 offset)
   return at_unwind_search(rows, AT_UNWIND_CHUNK_ROWS - 1, block->row, block->count, offset);
 }
 
-/* A rule type rows never hold: the address lies in no mapping. */
+/* Rule types that rows never hold: the address lies in no mapping, or in one whose table is not there yet. */
 #define AT_UNWIND_UNMAPPED 15
+#define AT_UNWIND_NO_TABLE 14
 
 AT_UNWIND_INLINE __u32 at_unwind_rule_in(const struct at_unwind_process *process, __u32 index, __u64 address)
 {
@@ -149,6 +154,7 @@ AT_UNWIND_INLINE __u32 at_unwind_rule_in(const struct at_unwind_process *process
   __u64 offset = address - mapping->bias;
   __u64 block = offset >> AT_UNWIND_BLOCK_SHIFT;
 
+  if (mapping->flags & AT_UNWIND_PENDING) return AT_UNWIND_NO_TABLE;
   if (block >= mapping->block_count) return AT_UNWIND_INVALID;
   return at_unwind_find_rule(mapping->first_block + (__u32)block, (__u32)offset);
 }
@@ -279,6 +285,7 @@ AT_UNWIND_INLINE int at_unwind_apply(struct at_unwind_state *state, struct at_un
   } else {
     return at_unwind_end(state, type == AT_UNWIND_STOP       ? AT_STACK_complete
                                 : type == AT_UNWIND_UNMAPPED ? AT_STACK_no_mapping
+                                : type == AT_UNWIND_NO_TABLE ? AT_STACK_no_table
                                                              : AT_STACK_unsupported);
   }
   return at_unwind_move(state, scratch, &plan, next);

@@ -8,7 +8,7 @@
 #ifndef ALLOCTRAIL_COUNTERS_H
 #define ALLOCTRAIL_COUNTERS_H
 
-#include "alloctrail/abi.h"
+#include "alloctrail/records.h"
 
 /* X(name, sentence). Names ending in _bytes count bytes, all others calls. */
 #define AT_COUNTERS(X)                                                                                        \
@@ -50,6 +50,7 @@ struct at_counters {
 #define AT_COUNTER_FIELD(name, sentence) __u64 name;
   AT_COUNTERS(AT_COUNTER_FIELD)
 #undef AT_COUNTER_FIELD
+  __u64 walks[AT_STACK_WALK_ENDS]; /* walks of a stack, by how they ended: enum at_stack_status */
 };
 
 #endif

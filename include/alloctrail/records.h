@@ -44,7 +44,7 @@ AT_ASSERT_SIZE(at_site_key, 24);
 /* ---- stacks: frames are stored once, in a pool; array by index, memory-mapped ----------------------------------- */
 #define AT_MAX_FRAMES 256
 
-/* How the walk of a stack ended. X(name, sentence) */
+/* How the walk of a stack ended; the last two: there was none, or it could not be kept. X(name, sentence) */
 #define AT_STACK_STATUSES(X)                                                       \
   X(complete, "reached the thread's first function")                               \
   X(frame_pointers, "walked by frame pointers: callers may be missing")            \
@@ -53,6 +53,7 @@ AT_ASSERT_SIZE(at_site_key, 24);
   X(no_rule, "the unwind information has no rule for an address")                  \
   X(unsupported, "an unwind rule the kernel side does not carry out")              \
   X(fault, "the thread's stack could not be read")                                 \
+  X(no_table, "the unwind table of a file was not ready yet")                      \
   X(scratch_busy, "no scratch memory was free on that CPU")                        \
   X(table_full, "the stack table was full")
 
@@ -60,7 +61,8 @@ enum at_stack_status {
 #define AT_STACK_STATUS_NAME(name, sentence) AT_STACK_##name,
   AT_STACK_STATUSES(AT_STACK_STATUS_NAME)
 #undef AT_STACK_STATUS_NAME
-  AT_STACK_STATUS_COUNT
+  AT_STACK_STATUS_COUNT,
+  AT_STACK_WALK_ENDS = AT_STACK_scratch_busy
 };
 
 struct at_stack_key {

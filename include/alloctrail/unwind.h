@@ -83,15 +83,18 @@ struct at_unwind_mapping {
   __u64 end;
   __u64 bias; /* address - bias = offset from the image's base */
   __u32 first_block;
-  __u32 block_count; /* 0: no unwind information (or not compiled yet) */
+  __u32 block_count; /* 0: no unwind information */
   __u32 file;        /* user space's number for it */
-  __u32 reserved;
+  __u32 flags;       /* AT_UNWIND_PENDING: its table is being made; walks that come to it end there */
 };
 AT_ASSERT_SIZE(at_unwind_mapping, 40);
+#define AT_UNWIND_PENDING 1u
 
-#define AT_UNWIND_MAX_MAPPINGS 512 /* a power of two */
+#define AT_UNWIND_MAX_MAPPINGS 1024 /* a power of two */
 
-/* Never changed in place while a walk may read it: a new state is a new one of these, with a new generation. */
+/* Never changed in place while a walk may read it: a new state is a new one of these, with a new generation. Each slot
+ * has AT_UNWIND_VERSIONS of them, which take turns; unwind_versions says which one holds. */
+#define AT_UNWIND_VERSIONS 8
 struct at_unwind_process {
   __u32 generation; /* unique over all publications of one run */
   __u32 mapping_count;

@@ -104,6 +104,13 @@ TEST_F(UnwindStep, WithoutARuleAnImplausibleFramePointerEndsTheStack) {
   }
 }
 
+TEST_F(UnwindStep, TableThatIsNotThereYetEndsTheStackAndSaysSo) {
+  walker_->process.mappings[0].flags = AT_UNWIND_PENDING;
+  const Walk walk = this->walk(AT_UNWIND_FRAME(AT_UNWIND_CFA_RSP, 1, 0), {kCode});
+  EXPECT_EQ(walk.frames, (Frames{kCode + 0x10}));
+  EXPECT_EQ(walk.status, AT_STACK_no_table);
+}
+
 TEST_F(UnwindStep, LinkerStubPopsAsMuchAsItHasPushed) {
   const uint32_t rule = AT_UNWIND_RULE(AT_UNWIND_PLT, 11);
   stack_ = {1, 0};

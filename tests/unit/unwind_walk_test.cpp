@@ -98,7 +98,9 @@ Comparison result;
 size_t comparisons;
 
 _Unwind_Reason_Code collect(_Unwind_Context* context, void* frames) {
-  if (const uint64_t pc = _Unwind_GetIP(context)) static_cast<Frames*>(frames)->push_back(pc);
+  int before_instruction = 0;
+  if (const uint64_t pc = _Unwind_GetIPInfo(context, &before_instruction))
+    static_cast<Frames*>(frames)->push_back(pc + static_cast<uint64_t>(before_instruction != 0));
   return _URC_NO_REASON;
 }
 

@@ -36,6 +36,29 @@ void add_counter(std::vector<CounterLine>& lines, std::string_view name, std::st
   lines.push_back({std::string(name), kind_of(name), value, std::nullopt, std::string(sentence)});
 }
 
+struct StackStatus {
+  std::string_view name;
+  std::string_view sentence;
+};
+constexpr std::array<StackStatus, AT_STACK_STATUS_COUNT> kStackStatuses{{
+#define ALLOCTRAIL_STACK_STATUS(name, sentence) {#name, sentence},
+    AT_STACK_STATUSES(ALLOCTRAIL_STACK_STATUS)
+#undef ALLOCTRAIL_STACK_STATUS
+}};
+
+// Walks that reach the thread's start are the ordinary course; so are guessed ones, which the report marks one by one.
+void add_walks(std::vector<CounterLine>& lines, const at_counters& count) {
+  for (size_t i = 0; i < AT_STACK_WALK_ENDS; ++i) {
+    const auto& [name, sentence] = kStackStatuses[i];
+    const bool usual = i == AT_STACK_complete || i == AT_STACK_frame_pointers;
+    lines.push_back({.name = "walk_" + std::string(name),
+                     .kind = usual ? CounterKind::Flow : CounterKind::Note,
+                     .calls = count.walks[i],
+                     .bytes = std::nullopt,
+                     .sentence = "stacks end early: " + std::string(sentence)});
+  }
+}
+
 // Differences of counters that wrap at 2^64, read as signed.
 int64_t rest(uint64_t whole, uint64_t parts) {
   return static_cast<int64_t>(whole - parts);
@@ -54,6 +77,7 @@ Accounting accounting(const Snapshot& snapshot) {
 #define ALLOCTRAIL_ADD_COUNTER(name, sentence) add_counter(result.lines, #name, sentence, count.name);
   AT_COUNTERS(ALLOCTRAIL_ADD_COUNTER)
 #undef ALLOCTRAIL_ADD_COUNTER
+  add_walks(result.lines, count);
   result.live = snapshot.outstanding();
   result.freed = snapshot.freed();
   for (const CounterLine& line : result.lines) {

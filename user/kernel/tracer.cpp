@@ -107,7 +107,8 @@ Status Tracer::start() {
   auto pool = UnwindPool::open({.rows = bpf_map__fd(maps.unwind_rows),
                                 .blocks = bpf_map__fd(maps.unwind_blocks),
                                 .sides = bpf_map__fd(maps.unwind_sides),
-                                .processes = bpf_map__fd(maps.unwind_processes)});
+                                .processes = bpf_map__fd(maps.unwind_processes),
+                                .versions = bpf_map__fd(maps.unwind_versions)});
   if (!pool) return std::move(pool).error();
   unwind_pool_ = *std::move(pool);
   object_->exit_link.reset(bpf_program__attach_raw_tracepoint(object_->skeleton->progs.at_exit, "sched_process_exit"));
@@ -205,6 +206,7 @@ void Tracer::detach(Slot slot) {
 
 void Tracer::close_slot(Slot slot) {
   detach(slot);
+  unwind_pool_.forget(slot);
   const uint32_t index = raw(slot);
   if (!write_slot(slot, at_slot{})) return;
   const uint32_t tgid = raw(pids_[slot]);

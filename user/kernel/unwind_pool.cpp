@@ -3,11 +3,16 @@
 
 #include <bpf/bpf.h>
 #include <fmt/core.h>
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <memory>
+
+#include "alloctrail/probe.h"
 
 namespace alloctrail {
 namespace {
@@ -21,13 +26,16 @@ Error map_error(const char* what) {
 Result<UnwindPool> UnwindPool::open(const UnwindMaps& maps) {
   auto blocks = ArrayView<at_unwind_block>::map(maps.blocks, AT_UNWIND_MAX_BLOCKS, "unwind_blocks");
   if (!blocks) return std::move(blocks).error();
+  auto versions = ArrayView<uint64_t>::map(maps.versions, AT_MAX_SLOTS, "unwind_versions");
+  if (!versions) return std::move(versions).error();
   UnwindPool pool;
   pool.maps_ = maps;
   pool.blocks_ = *std::move(blocks);
+  pool.versions_ = *std::move(versions);
   return pool;
 }
 
-Status UnwindPool::add_chunk() {
+Result<UnwindPool::Chunk> UnwindPool::make_chunk() {
   bpf_map_create_opts options{};
   options.sz = sizeof(options);
   options.map_flags = BPF_F_MMAPABLE;
@@ -36,17 +44,42 @@ Status UnwindPool::add_chunk() {
   if (!map) return map_error("making room for unwind tables");
   auto rows = ArrayView<at_unwind_row>::map(map.get(), AT_UNWIND_CHUNK_ROWS, "at_unwind_rows");
   if (!rows) return std::move(rows).error();
-  const auto index = static_cast<uint32_t>(chunks_.size());
-  const int fd = map.get();
-  if (bpf_map_update_elem(maps_.rows, &index, &fd, BPF_ANY) != 0) return map_error("adding room for unwind tables");
-  chunks_.push_back({.map = std::move(map), .rows = *std::move(rows)});
+  return Chunk{.map = std::move(map), .rows = *std::move(rows)};
+}
+
+/// The kernel waits for a grace period whenever it is given inner maps, so it is given several at a time.
+Status UnwindPool::add_chunks() {
+  std::vector<Chunk> added;
+  std::vector<uint32_t> indices;
+  std::vector<int> maps;
+  for (uint32_t i = 0; i < kChunksAtATime && chunks_.size() + i < AT_UNWIND_MAX_CHUNKS; ++i) {
+    auto chunk = make_chunk();
+    if (!chunk) return std::move(chunk).error();
+    indices.push_back(static_cast<uint32_t>(chunks_.size()) + i);
+    maps.push_back(chunk->map.get());
+    added.push_back(*std::move(chunk));
+  }
+  auto count = static_cast<uint32_t>(added.size());
+  if (bpf_map_update_batch(maps_.rows, indices.data(), maps.data(), &count, nullptr) != 0) {
+    // Older kernels take them one by one.
+    for (size_t i = 0; i < added.size(); ++i)
+      if (bpf_map_update_elem(maps_.rows, &indices[i], &maps[i], BPF_ANY) != 0)
+        return map_error("adding room for unwind tables");
+  }
+  for (Chunk& chunk : added) chunks_.push_back(std::move(chunk));
   return ok();
+}
+
+void UnwindPool::make_room_ahead() {
+  const size_t used = (next_row_ + AT_UNWIND_CHUNK_ROWS - 1) / AT_UNWIND_CHUNK_ROWS;
+  const bool has_room = chunks_.size() >= used + kChunksAhead || chunks_.size() == AT_UNWIND_MAX_CHUNKS;
+  if (!has_room) (void)add_chunks();  // else when it is needed
 }
 
 Status UnwindPool::store_rows(std::span<const at_unwind_row> rows) {
   for (const at_unwind_row& row : rows) {
     if (next_row_ / AT_UNWIND_CHUNK_ROWS == chunks_.size())
-      if (auto added = add_chunk(); !added) return added;
+      if (auto added = add_chunks(); !added) return added;
     volatile at_unwind_row& place = chunks_[next_row_ / AT_UNWIND_CHUNK_ROWS].rows[next_row_ % AT_UNWIND_CHUNK_ROWS];
     place.pc = row.pc;
     place.rule = row.rule;
@@ -83,19 +116,49 @@ Result<PooledUnwindTable> UnwindPool::add(const UnwindTable& table) {
   return result;
 }
 
-Status UnwindPool::publish(Slot slot, std::span<const at_unwind_mapping> mappings) {
-  const auto process = std::make_unique<at_unwind_process>();
-  process->generation = ++generation_;
-  process->mapping_count = static_cast<uint32_t>(std::min<size_t>(mappings.size(), AT_UNWIND_MAX_MAPPINGS));
-  std::copy_n(mappings.begin(), process->mapping_count, process->mappings);
-  const UniqueFd map(bpf_map_create(BPF_MAP_TYPE_ARRAY, "at_unwind_maps", sizeof(uint32_t), sizeof(at_unwind_process), 1, nullptr));
-  if (!map) return map_error("making a list of mappings");
-  const uint32_t zero = 0;
+/// The slot's map becomes visible to walks here, so it must hold a state already.
+Status UnwindPool::open_process(Slot slot, Process& process) {
   const uint32_t index = raw(slot);
-  const int fd = map.get();
-  if (bpf_map_update_elem(fd, &zero, process.get(), BPF_ANY) != 0) return map_error("writing a list of mappings");
-  if (bpf_map_update_elem(maps_.processes, &index, &fd, BPF_ANY) != 0) return map_error("publishing a list of mappings");
-  return ok();
+  const int fd = process.map.get();
+  if (bpf_map_update_elem(maps_.processes, &index, &fd, BPF_ANY) == 0) return ok();
+  return map_error("publishing a list of mappings");
+}
+
+Status UnwindPool::publish(Slot slot, std::span<const at_unwind_mapping> mappings) {
+  Process& process = processes_[slot];
+  const bool is_new = !process.map;
+  const bool unchanged = std::ranges::equal(mappings, process.published, [](const auto& a, const auto& b) {
+    return std::memcmp(&a, &b, sizeof a) == 0;
+  });
+  if (!is_new && unchanged) return ok();
+  if (is_new)
+    process.map.reset(bpf_map_create(BPF_MAP_TYPE_ARRAY, "at_unwind_maps", sizeof(uint32_t), sizeof(at_unwind_process),
+                                     AT_UNWIND_VERSIONS, nullptr));
+  if (!process.map) return map_error("making a list of mappings");
+  if (process.safe_versions == 0) {
+    // A walk holds on to its version inside an RCU read-side section, and this waits for all of them.
+    if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) != 0) return map_error("waiting for walks of stacks");
+    process.safe_versions = AT_UNWIND_VERSIONS - 1;
+  }
+  const auto state = std::make_unique<at_unwind_process>();
+  state->generation = ++generation_;
+  state->mapping_count = static_cast<uint32_t>(std::min<size_t>(mappings.size(), AT_UNWIND_MAX_MAPPINGS));
+  std::copy_n(mappings.begin(), state->mapping_count, state->mappings);
+  const uint32_t next = (process.version + 1) % AT_UNWIND_VERSIONS;
+  if (bpf_map_update_elem(process.map.get(), &next, state.get(), BPF_ANY) != 0)
+    return map_error("writing a list of mappings");
+  __atomic_store_n(&versions_[raw(slot)], uint64_t{next}, __ATOMIC_RELEASE);
+  process.version = next;
+  process.safe_versions--;
+  process.published.assign(mappings.begin(), mappings.end());
+  const Status visible = is_new ? open_process(slot, process) : ok();
+  make_room_ahead();
+  return visible;
+}
+
+void UnwindPool::forget(Slot slot) {
+  const uint32_t index = raw(slot);
+  if (processes_.erase(slot) != 0) bpf_map_delete_elem(maps_.processes, &index);
 }
 
 }  // namespace alloctrail

@@ -29,6 +29,7 @@ struct UnwindMaps {
   int blocks = -1;
   int sides = -1;
   int processes = -1;
+  int versions = -1;
 };
 
 class UnwindPool {
@@ -39,21 +40,41 @@ class UnwindPool {
   /// Adds a file's table. A full pool is not an error: the file then has no rules, and its frames are guessed.
   [[nodiscard]] Result<PooledUnwindTable> add(const UnwindTable& table);
   /// Makes `mappings` (by ascending start) what walks of this slot see from now on; running walks keep what they have.
+  /// Takes no time to speak of, except every few times, when it waits for walks that may still see an old state.
   [[nodiscard]] Status publish(Slot slot, std::span<const at_unwind_mapping> mappings);
+  /// To be called when no walk of this slot begins any more.
+  void forget(Slot slot);
 
  private:
+  static constexpr uint32_t kChunksAtATime = 4;  // 2 MiB
+  static constexpr uint32_t kChunksAhead = 2;
+
   struct Chunk {
     UniqueFd map;
     ArrayView<at_unwind_row> rows;
   };
 
+  /// The versions of one slot's mappings.
+  struct Process {
+    UniqueFd map;
+    std::vector<at_unwind_mapping> published;
+    uint32_t version = 0;
+    uint32_t safe_versions = AT_UNWIND_VERSIONS - 1;  ///< others that no walk can be using
+  };
+
+  [[nodiscard]] Status open_process(Slot slot, Process& process);
   [[nodiscard]] Result<std::vector<uint32_t>> add_sides(const std::vector<at_unwind_side>& sides);
   [[nodiscard]] Status store_rows(std::span<const at_unwind_row> rows);
-  [[nodiscard]] Status add_chunk();
+  [[nodiscard]] static Result<Chunk> make_chunk();
+  [[nodiscard]] Status add_chunks();
+  /// Makes room before it is needed: the next tables belong to a library whose constructors are about to run.
+  void make_room_ahead();
 
   UnwindMaps maps_;
   ArrayView<at_unwind_block> blocks_;
+  ArrayView<uint64_t> versions_;
   std::vector<Chunk> chunks_;
+  std::map<Slot, Process> processes_;
   uint32_t next_row_ = 0;
   uint32_t next_block_ = 0;
   uint32_t next_side_ = 0;

@@ -43,6 +43,11 @@ Status ProcessImage::attach_mapped_files() {
   return hooked() ? ok() : std::move(first_failure);
 }
 
+void ProcessImage::make_walkable() {
+  const auto mappings = read_mappings(pid());
+  if (mappings) (void)context_.unwinding.publish(slot_, pid(), *mappings); // a failure comes again with the attach
+}
+
 Status ProcessImage::attach_module(const PlannedModule& module) {
   auto file = open_mapped_file(pid(), module.mapping);
   if (!file) return std::move(file).error();

@@ -35,6 +35,9 @@ class ProcessImage {
   /// loaded. Files that could not be hooked become warnings.
   [[nodiscard]] Status attach_mapped_files();
 
+  /// Lets the kernel half walk through what is mapped now. Part of the above, to be had sooner.
+  void make_walkable();
+
   /// Is any allocator hooked?
   [[nodiscard]] bool hooked() const { return !probes_.empty(); }
   [[nodiscard]] Slot slot() const { return slot_; }

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstring>
 #include <iterator>
+#include <set>
 #include <utility>
 
 namespace alloctrail {
@@ -127,9 +128,27 @@ Trace::Images::iterator Trace::image_of(Slot slot) {
 
 std::vector<Snapshot> Trace::handle_events() {
   std::vector<Snapshot> ended = std::exchange(ended_early_, {});
-  for (const KernelEvent& event : tracer_->take_events()) handle(event, ended);
+  take_events();
+  while (!pending_events_.empty()) {
+    const KernelEvent event = pending_events_.front();
+    pending_events_.pop_front();
+    handle(event, ended);
+    take_events();
+  }
   collect_exits(ended);
   return ended;
+}
+
+/// Events are handled in order, so that stacks are named by what was mapped when they were seen. That can take long, and
+/// meanwhile a new library allocates: the unwinder is told at once.
+void Trace::take_events() {
+  std::set<Slot> loading;
+  for (const KernelEvent& event : tracer_->take_events()) {
+    pending_events_.push_back(event);
+    if (event.kind == AT_EVENT_DLOPEN) loading.insert(event.slot);
+  }
+  for (const Slot slot : loading)
+    if (const auto image = image_of(slot); image != images_.end()) image->make_walkable();
 }
 
 void Trace::handle(const KernelEvent& event, std::vector<Snapshot>& ended) {

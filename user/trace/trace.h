@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <deque>
 #include <list>
 #include <map>
 #include <memory>
@@ -63,6 +64,7 @@ class Trace {
   Status watch(int fd);
   Status wait_for_allocator();
   [[nodiscard]] TraceContext context() { return {*tracer_, probes_, *unwinding_, symbolizer_}; }
+  void take_events();
   void handle(const KernelEvent& event, std::vector<Snapshot>& ended);
   void follow_exec(Images::iterator image, std::vector<Snapshot>& ended);
   void follow_load(ProcessImage& image);
@@ -78,6 +80,7 @@ class Trace {
   Images images_;
   std::optional<ChildCommand> child_;
   std::vector<Snapshot> ended_early_;  ///< of a command so short that it ended while it was being hooked
+  std::deque<KernelEvent> pending_events_;
   std::vector<std::string> messages_;
   std::map<Tgid, AddressSpace> ended_spaces_;  ///< of processes that have exited
 };
