@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 
-#include <filesystem>
 #include <fstream>
 #include <string>
 
@@ -32,18 +31,6 @@ class Nginx : public RealProgram {
     return {"/usr/sbin/nginx", "-p", folder.path().string(), "-c", folder.file("nginx.conf"), "-e", "stderr"};
   }
 
-  /// The one worker, found as the child of the master: the log names it as the master's pid namespace does.
-  static pid_t worker_of(Child& server) {
-    server.wait_error_text("start worker process ");
-    for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
-      std::ifstream status(entry.path() / "status");
-      for (std::string name; status >> name;)
-        if (pid_t parent = 0; name == "PPid:" && status >> parent && parent == server.pid())
-          return std::stoi(entry.path().filename());
-    }
-    throw std::runtime_error("nginx has no worker");
-  }
-
   std::vector<std::string> ab(const std::string& requests) const {
     return {"/usr/bin/ab",
             "-q",
@@ -68,7 +55,8 @@ class Nginx : public RealProgram {
 TEST_F(Nginx, AnswersEveryRequestAndReturnsWhatRequestsAllocate) {
   // In a pid namespace of its own, so that the worker ends with the master however the test ends.
   Child server({.arguments = nginx(), .namespaces = CLONE_NEWPID}, deadline);
-  const pid_t worker = worker_of(server);
+  server.wait_error_text("start worker process ");
+  const pid_t worker = child_of(server.pid());
   Child load({.arguments = ab("20000")}, deadline);
   Tracer tracer({worker}, deadline);
   EXPECT_EQ(load.wait_exit(), 0) << load.error_text();

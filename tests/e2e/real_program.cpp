@@ -10,6 +10,8 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <iostream>
 #include <stdexcept>
 
@@ -62,6 +64,16 @@ uint16_t free_port() {
       ::getsockname(probe.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0)
     throw std::runtime_error("no free port on 127.0.0.1");
   return ntohs(address.sin_port);
+}
+
+pid_t child_of(pid_t parent) {
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    std::ifstream status(entry.path() / "status");
+    for (std::string name; status >> name;)
+      if (pid_t its_parent = 0; name == "PPid:" && status >> its_parent && its_parent == parent)
+        return std::stoi(entry.path().filename());
+  }
+  throw std::runtime_error("process " + std::to_string(parent) + " has no child");
 }
 
 void expect_close(std::string_view what, uint64_t ours, uint64_t programs_own, double tolerance) {

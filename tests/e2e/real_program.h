@@ -34,6 +34,9 @@ class SocketClient {
 /// A TCP port of 127.0.0.1 that nobody listens on now.
 uint16_t free_port();
 
+/// The one child of a process, such as a server's worker: its log names it as its own pid namespace does.
+pid_t child_of(pid_t parent);
+
 /// Expects `ours` within `tolerance` (0.05: 5 %) of the program's own figure, and prints how close it is.
 void expect_close(std::string_view what, uint64_t ours, uint64_t programs_own, double tolerance);
 
