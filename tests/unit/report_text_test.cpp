@@ -27,7 +27,7 @@ std::string read_file(const std::filesystem::path& path) {
 }
 
 void expect_golden(const std::string& name, const std::string& text) {
-  const std::filesystem::path path = std::filesystem::path(__FILE__).parent_path() / "golden" / (name + ".txt");
+  const std::filesystem::path path = std::filesystem::path(GOLDEN_DIR) / (name + ".txt");
   if (std::getenv("ALLOCTRAIL_UPDATE_GOLDEN") != nullptr) std::ofstream(path, std::ios::binary) << text;
   EXPECT_EQ(text, read_file(path)) << path;
 }
