@@ -132,7 +132,7 @@ for line in sys.stdin:
                    .environment = with_oracle({"PYTHONMALLOC=malloc", "PYTHONHASHSEED=1"})},
                   deadline);
   compare(
-      python.pid(), 13, [&] { python.go(); }, [&](Tracer& tracer) { return report_now(tracer); });
+      python.pid(), 3, [&] { python.go(); }, [&](Tracer& tracer) { return report_now(tracer); });
 }
 
 TEST_F(StackOracleTest, Sqlite3) {
