@@ -261,7 +261,7 @@ TEST(Process, ProcessWhoseMainThreadHasExitedIsReachedThroughAnother) {
   EXPECT_TRUE(open_mapped_file(tgid(child.pid()), *code));
   const auto figures = read_figures(tgid(child.pid()));
   ASSERT_TRUE(figures);
-  EXPECT_GT(figures->rss_bytes, 0u);
+  EXPECT_GT(figures->memory.vm_rss_bytes, 0u);
 }
 
 TEST(Process, StatWithBracketsAndBlanksInTheNameIsParsed) {
@@ -280,10 +280,10 @@ TEST(Figures, NamesAndMemoryOfAProcessAreRead) {
   ASSERT_TRUE(figures);
   EXPECT_EQ(figures->pid, tgid(child.pid()));
   EXPECT_EQ(figures->comm, "two words");
-  EXPECT_EQ(figures->threads, 1u);
-  EXPECT_GT(figures->rss_bytes, 0u);
-  EXPECT_GE(figures->vm_size_bytes, figures->vm_data_bytes);
-  EXPECT_GT(figures->vm_data_bytes, 0u);
+  EXPECT_EQ(figures->memory.threads, 1u);
+  EXPECT_GT(figures->memory.vm_rss_bytes, 0u);
+  EXPECT_GE(figures->memory.vm_size_bytes, figures->memory.vm_data_bytes);
+  EXPECT_GT(figures->memory.vm_data_bytes, 0u);
 }
 
 TEST(Figures, ArgumentsAreJoinedByBlanks) {

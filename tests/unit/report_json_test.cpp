@@ -210,7 +210,7 @@ TEST(ReportJson, AnyBytesInNamesBecomeValidUtf8) {
 TEST(ReportJson, LargeFiguresStayExact) {
   Snapshot now = leaking();
   now.counters.seen_bytes = UINT64_MAX;
-  now.process.vm_size_bytes = UINT64_MAX - 1;
+  now.process.memory.vm_size_bytes = UINT64_MAX - 1;
   const json report = parsed(now);
   EXPECT_EQ(report["accounting"]["seen_bytes"].get<uint64_t>(), UINT64_MAX);
   EXPECT_EQ(report["process"]["vm_size_bytes"].get<uint64_t>(), UINT64_MAX - 1);

@@ -47,9 +47,11 @@ inline Snapshot leaking() {
   Snapshot s;
   s.time = std::chrono::system_clock::time_point(std::chrono::milliseconds(1738555506789));
   s.elapsed = std::chrono::milliseconds(4000);
-  s.process = {Tgid{4242}, "orders",    "/usr/bin/orders --threads 3 --config /etc/orders/production.conf",
-               35'861'299, 220'200'960, 1'288'490'188,
-               4};
+  s.process = {
+      Tgid{4242},
+      "orders",
+      "/usr/bin/orders --threads 3 --config /etc/orders/production.conf",
+      {.vm_size_bytes = 1'288'490'188, .vm_rss_bytes = 35'861'299, .vm_data_bytes = 220'200'960, .threads = 4}};
   s.threads = {{Tid{4242}, "orders", true, {614'400, 600}, {307'200, 300}, {}},
                {Tid{4243}, "worker-1", false, {3'000'000, 9'000}, {2'950'000, 8'900}, {}},
                {Tid{4244}, "worker-2", true, {100'000'000, 1'225'000}, {87'310'720, 1'100'000}, {}}};
@@ -94,7 +96,8 @@ inline Snapshot idle() {
   Snapshot s;
   s.time = leaking().time;
   s.elapsed = std::chrono::milliseconds(250);
-  s.process = {Tgid{77}, "idle", "", 4096, 8192, 16384, 1};
+  s.process = {
+      Tgid{77}, "idle", "", {.vm_size_bytes = 16384, .vm_rss_bytes = 4096, .vm_data_bytes = 8192, .threads = 1}};
   return s;
 }
 

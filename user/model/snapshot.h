@@ -17,6 +17,7 @@
 #include "alloctrail/counters.h"
 #include "alloctrail/records.h"
 #include "user/ids.h"
+#include "user/model/memory.h"
 
 namespace alloctrail {
 
@@ -129,10 +130,7 @@ struct ProcessFigures {
   Tgid pid{};
   std::string comm;    ///< raw bytes
   std::string command; ///< command line, arguments joined by spaces; raw bytes
-  uint64_t rss_bytes = 0;
-  uint64_t vm_data_bytes = 0;
-  uint64_t vm_size_bytes = 0;
-  uint32_t threads = 0;
+  MemoryStatus memory;
 };
 
 /// One attached probe.

@@ -44,10 +44,10 @@ Json process_json(const ProcessFigures& process) {
   return {{"pid", raw(process.pid)},
           {"comm", process.comm},
           {"command", process.command},
-          {"rss_bytes", process.rss_bytes},
-          {"vm_data_bytes", process.vm_data_bytes},
-          {"vm_size_bytes", process.vm_size_bytes},
-          {"threads", process.threads}};
+          {"rss_bytes", process.memory.vm_rss_bytes},
+          {"vm_data_bytes", process.memory.vm_data_bytes},
+          {"vm_size_bytes", process.memory.vm_size_bytes},
+          {"threads", process.memory.threads}};
 }
 
 // The fields that totals, threads and sites have in common.

@@ -39,8 +39,8 @@ std::string_view end_sentence(EndReason end) {
 std::string process_line(const Snapshot& snapshot, const ReportStyle& style) {
   const ProcessFigures& process = snapshot.process;
   const std::string figures =
-      fmt::format("   pid {}   RSS {}   VmData {}   threads {}", raw(process.pid), bytes_text(process.rss_bytes, style),
-                  bytes_text(process.vm_data_bytes, style), format_count(process.threads));
+      fmt::format("   pid {}   RSS {}   VmData {}   threads {}", raw(process.pid), bytes_text(process.memory.vm_rss_bytes, style),
+                  bytes_text(process.memory.vm_data_bytes, style), format_count(process.memory.threads));
   const std::string name = process.command.empty() ? "[" + process.comm + "]" : process.command;
   TextLine line(style.text);
   const size_t room = std::max(line.room() > figures.size() ? line.room() - figures.size() : 0, size_t{8});

@@ -1,22 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reading /proc/PID/{status,comm,cmdline,task}.
+// Reading /proc/PID/{comm,cmdline,task}; status is memory_status.h's.
 #include "user/target/figures.h"
 
 #include <algorithm>
-#include <cerrno>
 
+#include "user/target/memory_status.h"
 #include "user/target/proc_file.h"
 
 namespace alloctrail {
 namespace {
 
-constexpr size_t kMaxStatusBytes = 65536;
 constexpr size_t kMaxCommandBytes = 4096;
 constexpr size_t kMaxCommBytes = 64;
-
-uint64_t kilobytes(std::string_view status, std::string_view key) {
-  return leading_number(status_value(status, key)).value_or(0) * 1024;
-}
 
 /// Arguments joined by blanks; programs that rewrite their command line leave NULs at its end.
 std::string command_line(std::string raw_arguments, const std::string& comm) {
@@ -34,20 +29,14 @@ std::string read_name(pid_t id) {
 }  // namespace
 
 Result<ProcessFigures> read_figures(Tgid pid) {
-  const auto thread = live_thread(pid);
-  if (!thread) return cannot_look_at(pid, ESRCH);
-  const pid_t id = static_cast<pid_t>(raw(*thread));
-  const auto status = read_small_file(proc_path(id, "status"), kMaxStatusBytes);
-  if (!status) return cannot_look_at(pid, status.error().os_error);
+  const auto memory = read_memory_status(pid);
+  if (!memory) return memory.error();
   ProcessFigures out;
   out.pid = pid;
   out.comm = read_name(static_cast<pid_t>(raw(pid)));
-  auto arguments = read_small_file(proc_path(id, "cmdline"), kMaxCommandBytes);
+  auto arguments = read_small_file(proc_path(static_cast<pid_t>(raw(pid)), "cmdline"), kMaxCommandBytes);
   out.command = command_line(arguments ? *std::move(arguments) : std::string(), out.comm);
-  out.rss_bytes = kilobytes(*status, "VmRSS");
-  out.vm_data_bytes = kilobytes(*status, "VmData");
-  out.vm_size_bytes = kilobytes(*status, "VmSize");
-  out.threads = static_cast<uint32_t>(leading_number(status_value(*status, "Threads")).value_or(0));
+  out.memory = *memory;
   return out;
 }
 

@@ -46,29 +46,6 @@ std::string unescaped(std::string_view path) {
   return out;
 }
 
-std::optional<Mapping> parse_line(std::string_view line) {
-  Mapping out;
-  uint64_t major = 0, minor = 0;
-  if (!take_number(line, '-', out.start) || !take_number(line, ' ', out.end) || out.end <= out.start)
-    return std::nullopt;
-  if (line.size() < 5 || line[4] != ' ') return std::nullopt;
-  out.writable = line[1] == 'w';
-  out.executable = line[2] == 'x';
-  out.shared = line[3] == 's';
-  line.remove_prefix(5);
-  if (!take_number(line, ' ', out.file_offset) || !take_number(line, ':', major) || !take_number(line, ' ', minor) ||
-      !take_number(line, '\0', out.file.inode, 10))
-    return std::nullopt;
-  out.file.device = makedev(static_cast<unsigned>(major), static_cast<unsigned>(minor));
-  line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
-  if (out.file.inode != 0 && line.ends_with(kDeleted)) {
-    out.deleted = true;
-    line.remove_suffix(kDeleted.size());
-  }
-  out.path = unescaped(line);
-  return out;
-}
-
 /// A descriptor for reading of what an O_PATH descriptor stands for, if that is a regular file; opening anything else
 /// (a FIFO, a device) could wait or have effects.
 Result<UniqueFd> reopened_for_reading(const UniqueFd& path_fd, const std::string& name) {
@@ -138,11 +115,35 @@ Result<UniqueFd> open_without_process(const Mapping& mapping) {
 
 }  // namespace
 
+std::optional<Mapping> parse_mapping(std::string_view line) {
+  Mapping out;
+  uint64_t major = 0, minor = 0;
+  if (!take_number(line, '-', out.start) || !take_number(line, ' ', out.end) || out.end <= out.start)
+    return std::nullopt;
+  if (line.size() < 5 || line[4] != ' ') return std::nullopt;
+  out.readable = line[0] == 'r';
+  out.writable = line[1] == 'w';
+  out.executable = line[2] == 'x';
+  out.shared = line[3] == 's';
+  line.remove_prefix(5);
+  if (!take_number(line, ' ', out.file_offset) || !take_number(line, ':', major) || !take_number(line, ' ', minor) ||
+      !take_number(line, '\0', out.file.inode, 10))
+    return std::nullopt;
+  out.file.device = makedev(static_cast<unsigned>(major), static_cast<unsigned>(minor));
+  line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
+  if (out.file.inode != 0 && line.ends_with(kDeleted)) {
+    out.deleted = true;
+    line.remove_suffix(kDeleted.size());
+  }
+  out.path = unescaped(line);
+  return out;
+}
+
 std::vector<Mapping> parse_mappings(std::string_view text) {
   std::vector<Mapping> out;
   while (!text.empty()) {
     const size_t end = std::min(text.find('\n'), text.size());
-    if (auto mapping = parse_line(text.substr(0, end))) out.push_back(*std::move(mapping));
+    if (auto mapping = parse_mapping(text.substr(0, end))) out.push_back(*std::move(mapping));
     text.remove_prefix(std::min(end + 1, text.size()));
   }
   return out;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,11 +28,15 @@ struct Mapping {
   uint64_t file_offset = 0;
   FileKey file;          ///< inode 0: anonymous
   std::string path;      ///< as the kernel names it, without " (deleted)"; "[heap]", "[vdso]" for special ones; may be empty
+  bool readable = false;
   bool executable = false;
   bool writable = false;
   bool shared = false;
   bool deleted = false;
 };
+
+/// Parses one line of a maps or smaps file; nothing if it makes no sense, or is not the head of a range.
+[[nodiscard]] std::optional<Mapping> parse_mapping(std::string_view line);
 
 /// Parses the text of a maps file; lines that make no sense are left out.
 [[nodiscard]] std::vector<Mapping> parse_mappings(std::string_view text);
