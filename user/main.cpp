@@ -15,6 +15,8 @@
 
 #include "user/commands/doctor.h"
 #include "user/commands/oom.h"
+#include "user/commands/explain.h"
+#include "user/commands/ps.h"
 #include "user/commands/report.h"
 #include "user/options/command_line.h"
 #include "user/output/output_file.h"
@@ -35,6 +37,8 @@ Result<ExitCode> run(const Command& command) {
                         [](const ReportOptions& options) { return run_report(options); },
                         [](const OomOptions& options) { return run_oom(options); },
                         [](const DoctorOptions& options) { return run_doctor(options); },
+                        [](const PsOptions& options) { return run_ps(options); },
+                        [](const ExplainOptions& options) { return run_explain(options); },
                         [](const PrintAndExit& page) {
                           fmt::print("{}", page.text);
                           return Result<ExitCode>(kExitOk);

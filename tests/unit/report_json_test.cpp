@@ -32,8 +32,11 @@ TEST(ReportJson, TheObjectHasExactlyTheDocumentedFields) {
   EXPECT_EQ(keys(report),
             (std::set<std::string>{"schema", "time", "elapsed_s", "end", "warnings", "process", "totals", "threads",
                                    "threads_left_out", "sites", "sites_left_out", "accounting", "probes"}));
-  EXPECT_EQ(keys(report["process"]), (std::set<std::string>{"pid", "comm", "command", "rss_bytes", "vm_data_bytes",
-                                                            "vm_size_bytes", "threads"}));
+  EXPECT_EQ(keys(report["process"]),
+            (std::set<std::string>{"pid", "comm", "command", "rss_bytes", "vm_data_bytes", "vm_size_bytes", "threads",
+                                   "vm_peak_bytes", "vm_hwm_bytes", "vm_lck_bytes", "vm_stk_bytes", "vm_exe_bytes",
+                                   "vm_lib_bytes", "vm_pte_bytes", "vm_swap_bytes", "rss_anon_bytes", "rss_file_bytes",
+                                   "rss_shmem_bytes"}));
   const std::set<std::string> figures = {"outstanding_bytes", "outstanding_blocks", "allocated_bytes",
                                          "allocated_blocks",  "freed_bytes",        "freed_blocks",
                                          "change_bytes",      "change_blocks"};
@@ -66,7 +69,18 @@ TEST(ReportJson, HeadAndTotalsHoldTheSnapshotsFigures) {
                                      {"rss_bytes", 35'861'299},
                                      {"vm_data_bytes", 220'200'960},
                                      {"vm_size_bytes", 1'288'490'188},
-                                     {"threads", 4}}));
+                                     {"threads", 4},
+                                     {"vm_peak_bytes", 0},
+                                     {"vm_hwm_bytes", 0},
+                                     {"vm_lck_bytes", 0},
+                                     {"vm_stk_bytes", 0},
+                                     {"vm_exe_bytes", 0},
+                                     {"vm_lib_bytes", 0},
+                                     {"vm_pte_bytes", 0},
+                                     {"vm_swap_bytes", 0},
+                                     {"rss_anon_bytes", 0},
+                                     {"rss_file_bytes", 0},
+                                     {"rss_shmem_bytes", 0}}));
   EXPECT_EQ(report["totals"], (json{{"outstanding_bytes", 13'046'480},
                                     {"outstanding_blocks", 125'400},
                                     {"allocated_bytes", 103'614'400},

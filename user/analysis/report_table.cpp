@@ -150,6 +150,7 @@ class ViewBuilder {
   ReportView build() {
     check_indices();
     view_.accounting = accounting(now_);
+    view_.balance = balance(now_);
     add_totals();
     add_threads();
     add_sites();

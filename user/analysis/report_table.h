@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "user/analysis/accounting.h"
+#include "user/analysis/balance.h"
+#include "user/analysis/limit_history.h"
 #include "user/model/snapshot.h"
 
 namespace alloctrail {
@@ -95,6 +97,8 @@ struct ReportView {
   Table<StackRow> stacks;  ///< only stacks that hold ranked blocks
   Table<SiteRow> sites;
   Accounting accounting;
+  std::optional<Balance> balance;    ///< of the resident memory
+  std::optional<LimitView> limit;    ///< set by whoever keeps the history
   Ranking ranking = Ranking::Outstanding;
   bool has_previous = false;  ///< rates and changes refer to the report before
   std::optional<Tid> only_tid;

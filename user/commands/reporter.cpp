@@ -36,7 +36,10 @@ Result<Reporter> Reporter::open(const ReportOptions& options) {
 
 std::string Reporter::render(const Snapshot& snapshot) {
   const auto previous = previous_.find(snapshot.process.pid);
-  const ReportView view = report_view(snapshot, previous == previous_.end() ? nullptr : &previous->second, query_);
+  ReportView view = report_view(snapshot, previous == previous_.end() ? nullptr : &previous->second, query_);
+  LimitHistory& limits = limits_[snapshot.process.pid];
+  limits.add(snapshot);
+  view.limit = limits.view(snapshot);
   switch (format_) {
     case OutputFormat::Json: return document_.add(report_json(snapshot, view));
     case OutputFormat::JsonLines: return report_json(snapshot, view) + "\n";
@@ -52,7 +55,7 @@ Status Reporter::print(std::vector<Snapshot> snapshots) {
     if (snapshot.end == EndReason::None)
       previous_.insert_or_assign(pid, std::move(snapshot));
     else
-      previous_.erase(pid);
+      forget(pid);
   }
   return ok();
 }
@@ -64,6 +67,11 @@ Status Reporter::print(const OomReport& death) {
     case OutputFormat::Text: break;
   }
   return sink_->write((std::exchange(first_, false) ? "" : "\n") + oom_text(death, query_.frames, style_.text));
+}
+
+void Reporter::forget(Tgid pid) {
+  previous_.erase(pid);
+  limits_.erase(pid);
 }
 
 Status Reporter::finish() {

@@ -32,6 +32,7 @@ class Reporter {
  private:
   Reporter(const ReportOptions& options, std::unique_ptr<Sink> sink);
   [[nodiscard]] std::string render(const Snapshot& snapshot);
+  void forget(Tgid pid);
 
   OutputFormat format_;
   ReportQuery query_;
@@ -40,6 +41,7 @@ class Reporter {
   JsonDocument document_;
   bool first_ = true;
   std::map<Tgid, Snapshot> previous_;
+  std::map<Tgid, LimitHistory> limits_;
 };
 
 }  // namespace alloctrail

@@ -18,6 +18,7 @@
 #include "alloctrail/records.h"
 #include "user/ids.h"
 #include "user/model/memory.h"
+#include "user/model/residence.h"
 
 namespace alloctrail {
 
@@ -150,6 +151,8 @@ struct Snapshot {
   std::chrono::system_clock::time_point time;
   std::chrono::nanoseconds elapsed{};  ///< since its probes were attached
   ProcessFigures process;
+  std::optional<Residence> residence;  ///< none if smaps cannot be read; may be older than the snapshot
+  std::optional<MemoryBounds> bounds;  ///< none after an exit
   std::vector<Thread> threads;         ///< every thread that has allocated; order of first allocation
   std::vector<Site> sites;
   std::vector<Stack> stacks;           ///< those the sites refer to

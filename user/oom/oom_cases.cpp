@@ -14,11 +14,11 @@ constexpr auto kSnapshotGrace = std::chrono::seconds(2);
 
 /// Those of /proc were read some time before.
 void use_figures_of_the_kill(ProcessFigures& process, const OomReport& report) {
-  process.rss_bytes = report.rss_bytes;
-  process.threads = report.thread_count;
+  process.memory.vm_rss_bytes = report.rss_bytes;
+  process.memory.threads = report.thread_count;
   for (const OomFigure& figure : report.figures) {
-    if (figure.name == "VmData") process.vm_data_bytes = figure.bytes;
-    if (figure.name == "VmSize") process.vm_size_bytes = figure.bytes;
+    if (figure.name == "VmData") process.memory.vm_data_bytes = figure.bytes;
+    if (figure.name == "VmSize") process.memory.vm_size_bytes = figure.bytes;
   }
 }
 

@@ -8,6 +8,8 @@
 
 #include "user/options/doctor_options.h"
 #include "user/options/oom_options.h"
+#include "user/options/explain_options.h"
+#include "user/options/ps_options.h"
 #include "user/options/report_options.h"
 #include "user/result.h"
 
@@ -19,7 +21,7 @@ struct PrintAndExit {
 };
 
 /// What the user asked for.
-using Command = std::variant<ReportOptions, OomOptions, DoctorOptions, PrintAndExit>;
+using Command = std::variant<ReportOptions, PsOptions, OomOptions, ExplainOptions, DoctorOptions, PrintAndExit>;
 
 /// `args` without the program's name. Every error is ErrorKind::Usage.
 [[nodiscard]] Result<Command> parse_options(std::vector<std::string> args);

@@ -18,6 +18,8 @@ struct Subcommand {
 
 [[nodiscard]] Subcommand declare_report(CLI::App& root);
 [[nodiscard]] Subcommand declare_oom(CLI::App& root);
+[[nodiscard]] Subcommand declare_explain(CLI::App& root);
+[[nodiscard]] Subcommand declare_ps(CLI::App& root);
 [[nodiscard]] Subcommand declare_doctor(CLI::App& root);
 
 }  // namespace alloctrail

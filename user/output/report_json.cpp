@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "user/analysis/allocator_frames.h"
+#include "user/output/memory_json.h"
 #include "user/output/units.h"
 
 namespace alloctrail {
@@ -47,7 +48,18 @@ Json process_json(const ProcessFigures& process) {
           {"rss_bytes", process.memory.vm_rss_bytes},
           {"vm_data_bytes", process.memory.vm_data_bytes},
           {"vm_size_bytes", process.memory.vm_size_bytes},
-          {"threads", process.memory.threads}};
+          {"threads", process.memory.threads},
+          {"vm_peak_bytes", process.memory.vm_peak_bytes},
+          {"vm_hwm_bytes", process.memory.vm_hwm_bytes},
+          {"vm_lck_bytes", process.memory.vm_lck_bytes},
+          {"vm_stk_bytes", process.memory.vm_stk_bytes},
+          {"vm_exe_bytes", process.memory.vm_exe_bytes},
+          {"vm_lib_bytes", process.memory.vm_lib_bytes},
+          {"vm_pte_bytes", process.memory.vm_pte_bytes},
+          {"vm_swap_bytes", process.memory.vm_swap_bytes},
+          {"rss_anon_bytes", process.memory.rss_anon_bytes},
+          {"rss_file_bytes", process.memory.rss_file_bytes},
+          {"rss_shmem_bytes", process.memory.rss_shmem_bytes}};
 }
 
 // The fields that totals, threads and sites have in common.
@@ -240,6 +252,47 @@ Json head_json(const Snapshot& snapshot, const ReportView& view) {
   return object;
 }
 
+Json balance_json(const Balance& balance) {
+  Json parts = Json::object();
+  for (const BalanceLine& line : balance.lines)
+    parts[name_of(line.part)] = {{"bytes", line.bytes}, {"share", line.share}, {"estimated", line.estimated}};
+  return {{"rss_bytes", balance.rss_bytes},
+          {"parts", std::move(parts)},
+          {"unexplained_bytes", balance.unexplained_bytes},
+          {"explained_share", balance.explained_share},
+          {"reserved_bytes", balance.reserved_bytes},
+          {"age_s", std::chrono::duration<double>(balance.age).count()}};
+}
+
+Json cgroups_json(const std::vector<CgroupMemory>& cgroups) {
+  const auto limit = [](const std::optional<uint64_t>& bytes) { return bytes ? Json(*bytes) : Json(nullptr); };
+  Json out = Json::array();
+  for (const CgroupMemory& cgroup : cgroups)
+    out.push_back({{"name", cgroup.name},
+                   {"limit_bytes", limit(cgroup.limit_bytes)},
+                   {"high_bytes", limit(cgroup.high_bytes)},
+                   {"use_bytes", cgroup.use_bytes},
+                   {"unreclaimable_bytes", cgroup.unreclaimable_bytes()},
+                   {"anon_bytes", cgroup.anon_bytes},
+                   {"file_bytes", cgroup.file_bytes},
+                   {"shmem_bytes", cgroup.shmem_bytes},
+                   {"kernel_bytes", cgroup.kernel_bytes},
+                   {"swap_use_bytes", cgroup.swap_use_bytes}});
+  return out;
+}
+
+/// Only what is known: a process that has ended has no limits any more.
+void add_surroundings(Json& tail, const Snapshot& snapshot, const ReportView& view) {
+  if (view.balance) tail["balance"] = balance_json(*view.balance);
+  if (!snapshot.bounds) return;
+  tail["host"] = host_memory_json(snapshot.bounds->host);
+  tail["host"]["cgroups"] = cgroups_json(snapshot.bounds->cgroups);
+  if (view.limit) {
+    tail["host"]["nearest_limit"] = limit_json(view.limit->nearest);
+    tail["host"]["time_left"] = forecast_json(view.limit->left);
+  }
+}
+
 }  // namespace
 
 const char* stack_status_name(at_stack_status status) {
@@ -260,9 +313,10 @@ std::string report_json(const Snapshot& snapshot, const ReportView& view) {
   text.pop_back();
   text += ",\"sites\":";
   append_sites(text, snapshot, view);
-  const Json tail = {{"sites_left_out", left_out_json(view.sites)},
+  Json tail = {{"sites_left_out", left_out_json(view.sites)},
                      {"accounting", accounting_json(snapshot, view.accounting)},
                      {"probes", probes_json(snapshot.probes)}};
+  add_surroundings(tail, snapshot, view);
   text += ',';
   text += std::string_view(text_of(tail)).substr(1);
   return text;

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <string_view>
 
+#include "user/output/balance_text.h"
+#include "user/output/limit_text.h"
 #include "user/output/report_text_parts.h"
 #include "user/output/text_table.h"
 #include "user/output/units.h"
@@ -59,6 +61,11 @@ std::string time_line(const Snapshot& snapshot, const ReportView& view, const Re
                 0, Look::Plain, style.text);
   }
   return text;
+}
+
+std::string limit_text(const ReportView& view, const ReportStyle& style) {
+  if (!view.limit) return "";
+  return TextLine(style.text).add(limit_line(view.limit->nearest, view.limit->left)).str();
 }
 
 std::string totals(const Snapshot& snapshot, const ReportView& view, const ReportStyle& style) {
@@ -133,10 +140,12 @@ std::string thread_table(const Snapshot& snapshot, const ReportView& view, const
 }  // namespace
 
 std::string report_text(const Snapshot& snapshot, const ReportView& view, const ReportStyle& style) {
-  return warnings(snapshot, style) + process_line(snapshot, style) + time_line(snapshot, view, style) + '\n' +
+  return warnings(snapshot, style) + process_line(snapshot, style) + time_line(snapshot, view, style) +
+         limit_text(view, style) + '\n' +
          totals(snapshot, view, style) + '\n' + thread_table(snapshot, view, style) + '\n' +
          stack_table_text(snapshot, view, style) +
          left_out_line(view.stacks.left_out_rows, view.stacks.left_out, "stack", style) + '\n' +
+         (view.balance ? balance_text(snapshot, *view.balance, style) + '\n' : "") +
          accounting_text(snapshot, view, style);
 }
 

@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "user/target/figures.h"
+#include "user/target/memory_cgroup.h"
 
 namespace alloctrail {
 
@@ -129,6 +130,12 @@ void ProcessImage::add_probes(Snapshot& snapshot) {
                              "allocator that was not found");
 }
 
+void ProcessImage::add_surroundings(Snapshot& snapshot) {
+  if (!still_same(target_.identity)) return;
+  snapshot.residence = residence_.get(pid(), snapshot.elapsed);
+  if (auto bounds = read_memory_bounds(pid())) snapshot.bounds = *std::move(bounds);
+}
+
 Snapshot ProcessImage::snapshot(EndReason end, std::optional<std::chrono::nanoseconds> older) {
   Snapshot result;
   result.time = std::chrono::system_clock::now();
@@ -140,6 +147,7 @@ Snapshot ProcessImage::snapshot(EndReason end, std::optional<std::chrono::nanose
   result.older_than = older;
   result.end = end;
   result.warnings = warnings_;
+  if (!ended) add_surroundings(result);
   add_threads_and_sites(result, ended);
   add_probes(result);
   result.counters = context_.tracer.counters(slot_);

@@ -12,6 +12,7 @@
 #include "user/model/snapshot.h"
 #include "user/symbols/symbolizer.h"
 #include "user/target/process.h"
+#include "user/target/residence.h"
 #include "user/trace/probe_planner.h"
 #include "user/trace/stack_names.h"
 #include "user/trace/unwind_planner.h"
@@ -66,6 +67,7 @@ class ProcessImage {
   Status attach_module(const PlannedModule& module);
   void remember_probes(const PlannedModule& module, const std::vector<uint32_t>& indices);
   void refresh_figures();
+  void add_surroundings(Snapshot& snapshot);
   void add_threads_and_sites(Snapshot& snapshot, bool ended);
   void add_probes(Snapshot& snapshot);
 
@@ -79,6 +81,7 @@ class ProcessImage {
   std::vector<AttachedProbe> probes_;
   std::vector<std::string> warnings_;
   ProcessFigures figures_;
+  ResidenceReader residence_;
 };
 
 }  // namespace alloctrail

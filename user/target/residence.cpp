@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "user/target/residence.h"
+
+#include <algorithm>
+#include <set>
+#include <string>
+
+#include "user/target/memory_status.h"
+#include "user/target/proc_file.h"
+
+namespace alloctrail {
+namespace {
+
+constexpr uint64_t kArenaBytes = 64u << 20;  // HEAP_MAX_SIZE of glibc on 64-bit, malloc/arena.c
+constexpr uint64_t kUsualStackBytes = 8u << 20;
+constexpr int64_t kShareOfTime = 100;
+constexpr size_t kMaxSyscallBytes = 256;
+
+bool is_anonymous(const Mapping& m) {
+  return m.file.inode == 0 && (m.path.empty() || m.path.starts_with("[anon:"));
+}
+bool no_access(const Mapping& m) {
+  return !m.readable && !m.writable && !m.executable;
+}
+
+/// tmpfs, SysV segments and memfd have inodes of a file system that no path leads to.
+bool is_shared_memory(const Mapping& m) {
+  if (m.path.starts_with("[anon_shmem:")) return true;
+  for (const std::string_view prefix : {"/memfd:", "/SYSV", "/dev/shm/", "/dev/zero"})
+    if (m.path.starts_with(prefix)) return true;
+  return false;
+}
+
+/// Names that allocators give their memory with PR_SET_VMA_ANON_NAME: "[anon: glibc: malloc arena]",
+/// "[anon:jemalloc_pg]" ...
+bool is_named_by_allocator(const Mapping& m) {
+  if (!m.path.starts_with("[anon:")) return false;
+  for (const std::string_view name : {"malloc", "scudo", "mi_", "mimalloc"})
+    if (m.path.find(name) != std::string::npos) return true;
+  return false;
+}
+
+/// An arena's heap starts at a multiple of its largest size, and what it does not use yet follows without access.
+bool is_arena(const std::vector<ResidentRange>& ranges, size_t at) {
+  const Mapping& m = ranges[at].mapping;
+  if (m.start % kArenaBytes != 0 || !m.writable || m.end - m.start > kArenaBytes) return false;
+  if (m.end - m.start == kArenaBytes) return true;
+  if (at + 1 == ranges.size()) return false;
+  const Mapping& next = ranges[at + 1].mapping;
+  return is_anonymous(next) && no_access(next) && next.start == m.end && next.end >= m.start + kArenaBytes;
+}
+
+bool has_guard(const std::vector<ResidentRange>& ranges, size_t at) {
+  if (at == 0) return false;
+  const Mapping& below = ranges[at - 1].mapping;
+  return is_anonymous(below) && no_access(below) && below.end == ranges[at].mapping.start;
+}
+
+/// The sizes of ranges that are stacks for certain; of these the others are told.
+std::set<uint64_t> stack_sizes(const std::vector<ResidentRange>& ranges, const std::vector<uint64_t>& pointers) {
+  std::set<uint64_t> out = {kUsualStackBytes};
+  for (size_t i = 0; i < ranges.size(); ++i) {
+    const Mapping& m = ranges[i].mapping;
+    const auto inside = std::ranges::lower_bound(pointers, m.start);
+    if (inside != pointers.end() && *inside < m.end && is_anonymous(m) && has_guard(ranges, i))
+      out.insert(m.end - m.start);
+  }
+  return out;
+}
+
+uint64_t Residence::*kind_of(const std::vector<ResidentRange>& ranges, size_t at, const std::vector<uint64_t>& pointers,
+                             const std::set<uint64_t>& sizes) {
+  const Mapping& m = ranges[at].mapping;
+  if (m.path == "[heap]") return &Residence::brk_heap;
+  if (m.path == "[stack]" || ranges[at].grows_down) return &Residence::main_stack;
+  if (is_shared_memory(m) || (m.shared && m.file.inode == 0)) return &Residence::shared;
+  if (m.file.inode != 0) return &Residence::file;
+  if (is_named_by_allocator(m)) return &Residence::named_allocator;
+  if (!is_anonymous(m)) return &Residence::special;
+  if (is_arena(ranges, at)) return &Residence::arenas;
+  const auto inside = std::ranges::lower_bound(pointers, m.start);
+  const bool used_as_stack = inside != pointers.end() && *inside < m.end;
+  const bool looks_like_stack = m.writable && has_guard(ranges, at) && sizes.contains(m.end - m.start);
+  return used_as_stack || looks_like_stack ? &Residence::thread_stacks : &Residence::other_anonymous;
+}
+
+std::vector<uint64_t> read_stack_pointers(Tgid pid) {
+  const std::string tasks = proc_path(static_cast<pid_t>(raw(pid)), "task");
+  std::vector<uint64_t> out;
+  for (const pid_t id : numbered_entries(tasks)) {
+    const auto text = read_small_file(tasks + "/" + std::to_string(id) + "/syscall", kMaxSyscallBytes);
+    if (const auto pointer = text ? parse_stack_pointer(*text) : std::nullopt) out.push_back(*pointer);
+  }
+  return out;
+}
+
+}  // namespace
+
+Residence residence_of(const std::vector<ResidentRange>& ranges, std::vector<uint64_t> stack_pointers) {
+  std::ranges::sort(stack_pointers);
+  const std::set<uint64_t> sizes = stack_sizes(ranges, stack_pointers);
+  Residence out;
+  for (size_t i = 0; i < ranges.size(); ++i) {
+    out.*kind_of(ranges, i, stack_pointers, sizes) += ranges[i].bytes.rss;
+    if (no_access(ranges[i].mapping)) out.reserved_bytes += ranges[i].mapping.end - ranges[i].mapping.start;
+  }
+  out.ranges = ranges.size();
+  return out;
+}
+
+/// "NUMBER ARG*6 SP PC", "-1 SP PC" outside of a system call, or "running".
+std::optional<uint64_t> parse_stack_pointer(std::string_view text) {
+  const size_t counter = text.rfind(" 0x");
+  if (counter == std::string_view::npos || counter == 0) return std::nullopt;
+  const size_t pointer = text.rfind(" 0x", counter - 1);
+  if (pointer == std::string_view::npos) return std::nullopt;
+  return leading_number(text.substr(pointer + 3), 16);
+}
+
+std::optional<Residence> ResidenceReader::get(Tgid pid, std::chrono::nanoseconds now) {
+  if (now < next_) return latest_;
+  const auto begin = std::chrono::steady_clock::now();
+  std::vector<ResidentRange> ranges;
+  const auto status = read_memory_status(pid);
+  const auto read = read_smaps(pid, [&](const ResidentRange& range) { ranges.push_back(range); });
+  if (status && read && !ranges.empty()) {
+    latest_ = residence_of(ranges, read_stack_pointers(pid));
+    latest_->vm_rss_bytes = status->vm_rss_bytes;
+    latest_->read_at = now;
+  }
+  next_ = now + kShareOfTime * (std::chrono::steady_clock::now() - begin);
+  return latest_;
+}
+
+}  // namespace alloctrail

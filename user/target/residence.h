@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sorts the ranges of a process by kind, and adds up what is resident in each.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "user/ids.h"
+#include "user/model/residence.h"
+#include "user/result.h"
+#include "user/target/smaps.h"
+
+namespace alloctrail {
+
+/// `ranges` by ascending address; `stack_pointers` of threads, as many as are known. A thread stack holds a stack
+/// pointer, or is of the size of one that does and has a guard below it. `vm_rss_bytes` and `read_at` are left to the
+/// caller.
+[[nodiscard]] Residence residence_of(const std::vector<ResidentRange>& ranges, std::vector<uint64_t> stack_pointers);
+
+/// The stack pointer in the text of /proc/PID/task/TID/syscall; nothing of a thread that runs.
+[[nodiscard]] std::optional<uint64_t> parse_stack_pointer(std::string_view syscall_text);
+
+/// Reads a process's residence, at most as often as costs one part in a hundred of the time: smaps of a process with
+/// 65,000 ranges takes most of a second, and its mmap lock.
+class ResidenceReader {
+ public:
+  /// The latest, read anew if it is time; nothing if the process cannot be read. `now`: Snapshot::elapsed.
+  [[nodiscard]] std::optional<Residence> get(Tgid pid, std::chrono::nanoseconds now);
+
+ private:
+  std::optional<Residence> latest_;
+  std::chrono::nanoseconds next_{};
+};
+
+}  // namespace alloctrail
