@@ -80,6 +80,7 @@ TEST(HidePid, OnlyAProcThatHidesIsFound) {
   EXPECT_FALSE(hides_processes(""));
   EXPECT_FALSE(hides_processes("21 1 0:5 / /proc rw,relatime shared:2 - proc proc rw\n"));
   EXPECT_FALSE(hides_processes("21 1 0:5 / /proc rw - proc proc rw,hidepid=0\n"));
+  EXPECT_FALSE(hides_processes("21 1 0:5 / /proc rw - proc proc rw,hidepid=1\n"));  // listed, and counted as unreadable
   EXPECT_FALSE(hides_processes("21 1 0:5 / /other rw - proc proc rw,hidepid=2\n"));
   EXPECT_TRUE(hides_processes("1 1 1:1 / / rw - ext4 x rw\n21 1 0:5 / /proc rw - proc proc rw,hidepid=2\n"));
   EXPECT_TRUE(hides_processes("21 1 0:5 / /proc rw - proc proc rw,hidepid=invisible,gid=3\n"));

@@ -37,8 +37,8 @@ std::string host_line(const HostMemory& host, const TextStyle& style) {
 
 std::string time_line(const HostSnapshot& snapshot, const TextStyle& style) {
   TextLine line(style);
-  line.add(fmt::format("{}   {} watched   {} processes", format_clock(snapshot.time), format_duration(snapshot.elapsed),
-                       format_count(snapshot.processes.size())));
+  line.add(fmt::format("{}   {} watched   {} process{}", format_clock(snapshot.time), format_duration(snapshot.elapsed),
+                       format_count(snapshot.processes.size()), snapshot.processes.size() == 1 ? "" : "es"));
   if (snapshot.vanished != 0) line.add(fmt::format("   {} ended while being read", format_count(snapshot.vanished)));
   std::string text = line.str();
   if (snapshot.unreadable != 0)

@@ -184,7 +184,8 @@ bool hides_processes(std::string_view mountinfo) {
     const size_t option = line.find("hidepid=", type);
     if (option == std::string_view::npos) continue;
     const std::string_view value = line.substr(option + 8);
-    if (!value.starts_with("0") && !value.starts_with("off")) return true;
+    for (const std::string_view hiding : {"2", "4", "invisible", "ptraceable"})  // 1 lists them, unreadable
+      if (value.starts_with(hiding)) return true;
   }
   return false;
 }
