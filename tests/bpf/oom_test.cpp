@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include <csignal>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -117,6 +118,14 @@ TEST_F(Oom, EveryThreadOfAnUnknownProcessIsSeenWhereItStood) {
   EXPECT_EQ(cgroup.oom_kills(), kRounds);
 }
 
+/// TracerPid in /proc/PID/status.
+pid_t tracer_of(pid_t pid) {
+  std::ifstream status("/proc/" + std::to_string(pid) + "/status");
+  for (std::string name, value; status >> name && std::getline(status, value);)
+    if (name == "TracerPid:") return std::stoi(value);
+  return 0;
+}
+
 /// The program counts what it allocates in a file it shares with the test.
 class SharedCounters {
  public:
@@ -172,6 +181,48 @@ TEST_F(Oom, ReportRecordsTheDeathOfItsTarget) {
   expect_conserved(end.reports[0]);
   expect_kill_of(end.reports[1], victim.pid(), cgroup);
   expect_six_threads(end.reports[1]);
+}
+
+TEST_F(Oom, HeldProcessIsReadExactlyAndLetGo) {
+  OomWatch watch({"--all"}, deadline);
+  int held = 0;
+  for (int round = 0; round < kRounds; ++round) {
+    Victim victim(kNoFramePointers, "six", cgroup, deadline);
+    victim.start_and_die();
+    const json report = watch.next_report();
+    expect_kill_of(report, victim.pid(), cgroup);
+    if (!report.at("held").get<bool>()) continue;
+    held++;
+    EXPECT_TRUE(report.at("mappings_seen").get<bool>());
+    for (const auto& [name, figure] : report.at("figures").items()) EXPECT_TRUE(figure.at("exact").get<bool>()) << name;
+  }
+  EXPECT_GT(held, 0);
+}
+
+TEST_F(Oom, WithoutAHoldFiguresSayHowFarTheyAreOff) {
+  OomWatch watch({"--all", "--oom-hold", "off"}, deadline);
+  Victim victim(kProgram, "six", cgroup, deadline);
+  victim.start_and_die();
+  const json report = watch.next_report();
+  expect_kill_of(report, victim.pid(), cgroup);
+  EXPECT_EQ(report.at("held"), false);
+  EXPECT_EQ(report.at("figures").at("VmRSS").at("exact"), report.at("figures_error_bytes") == 0);
+}
+
+TEST_F(Oom, ProcessThatADebuggerTracesIsNotHeld) {
+  OomWatch watch({"--all"}, deadline);
+  Victim victim(kProgram, "six", cgroup, deadline);
+  Child debugger({.arguments = {"/usr/bin/gdb", "-q", "-nx", "-ex", "handle SIGKILL nostop", "-ex", "continue", "-p",
+                                std::to_string(victim.pid()), "--batch"}},
+                 deadline);
+  while (tracer_of(victim.pid()) != debugger.pid())
+    if (deadline.left_ms() == 0) throw TimedOut("gdb did not attach");
+  victim.start_and_die();
+  const json report = watch.next_report();
+  EXPECT_EQ(report.at("victim").at("pid"), victim.pid());
+  EXPECT_EQ(report.at("threads").size(), 6U);
+  EXPECT_EQ(report.at("held"), false);
+  debugger.wait_exit();
 }
 
 TEST_F(Oom, TheTriggerMayBeAnotherProcess) {

@@ -14,7 +14,7 @@ constexpr int kSettlingPollMs = 20;
 Result<std::unique_ptr<OomCases>> start_recorder(Trace& trace) {
   auto feed = trace.attach_oom_feed();
   if (!feed) return std::move(feed).error();
-  auto recorder = OomRecorder::start(*std::move(feed), std::nullopt);
+  auto recorder = OomRecorder::start(*std::move(feed), std::nullopt, OomHold::Off);
   if (!recorder) return std::move(recorder).error();
   return std::make_unique<OomCases>(*std::move(recorder), &trace);
 }

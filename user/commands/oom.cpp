@@ -54,7 +54,7 @@ Result<Run> start(const OomOptions& options) {
     feed = OomFeed::load();
   }
   if (!feed) return std::move(feed).error();
-  auto recorder = OomRecorder::start(*std::move(feed), *std::move(log));
+  auto recorder = OomRecorder::start(*std::move(feed), *std::move(log), options.hold);
   if (!recorder) return std::move(recorder).error();
   run.cases = std::make_unique<OomCases>(*std::move(recorder), run.trace.get());
   return run;

@@ -87,6 +87,7 @@ struct OomReport {
   uint64_t memory_error_bytes = 0;  ///< how far approximate figures may be off, each
   uint32_t thread_count = 0;        ///< at the kill
 
+  bool held = false;         ///< the process was held for a moment while it died
   bool mappings_seen = true;  ///< false: stacks could be neither unwound by tables nor named
   std::vector<OomThread> threads;
   std::vector<Stack> stacks;

@@ -36,6 +36,8 @@ struct OomCapture {
   // As /proc showed them after the kill; empty: they were gone, or nobody looked.
   std::vector<Mapping> mappings;
   std::vector<Mapping> trigger_mappings;  ///< of a trigger in another process
+  std::string held_status;                ///< /proc/PID/status of a thread that was held; empty: none was
+  std::string hold_refusal;               ///< why none could be
 
   [[nodiscard]] Tgid pid() const { return Tgid(kill.header.tgid); }
   [[nodiscard]] Tgid trigger_pid() const { return Tgid(kill.trigger_tgid); }

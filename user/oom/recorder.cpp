@@ -9,15 +9,19 @@
 #include <sys/eventfd.h>
 #include <time.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <utility>
 
+#include "user/target/proc_file.h"
+
 namespace alloctrail {
 namespace {
 
 constexpr int kPendingPollMs = 20;
+constexpr int kLettingGoPollMs = 1;
 
 std::chrono::nanoseconds monotonic_now() {
   timespec now{};
@@ -40,20 +44,35 @@ void become_recorder_thread() {
   (void)sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &first);
 }
 
-/// What /proc still shows of the dying process, and of the living one whose allocation killed it.
-void look_at(OomCapture& capture) {
-  if (auto mappings = read_mappings(capture.pid())) capture.mappings = *std::move(mappings);
-  if (capture.trigger_pid() == capture.pid() || raw(capture.trigger_pid()) == 0) return;
-  if (auto mappings = read_mappings(capture.trigger_pid())) capture.trigger_mappings = *std::move(mappings);
+constexpr uint64_t kChargeBatchPages = 64;  // a charge gives up less than this below the limit
+constexpr uint64_t kUnlimitedPages = uint64_t{1} << 50;
+constexpr size_t kMostStatusBytes = 65536;
+
+/// Memory that others of the machine wait for is not held up: only a limit of the process's own cgroups.
+bool may_be_held(const at_oom_kill& kill) {
+  if ((kill.flags & AT_OOM_EXITING) != 0) return false;
+  for (uint32_t i = 0; i < std::min<uint32_t>(kill.level_count, AT_OOM_LEVELS); ++i) {
+    const at_oom_level& level = kill.levels[i];
+    if (level.limit_pages < kUnlimitedPages && level.usage_pages + kChargeBatchPages >= level.limit_pages) return true;
+  }
+  return false;
+}
+
+std::string read_status(Tgid pid) {
+  const auto thread = live_thread(pid);
+  if (!thread) return "";
+  auto status = read_small_file(proc_path(static_cast<pid_t>(raw(*thread)), "status"), kMostStatusBytes);
+  return status ? *std::move(status) : std::string();
 }
 
 }  // namespace
 
-OomRecorder::OomRecorder(std::unique_ptr<OomFeed> feed, std::optional<RawLog> log)
-    : feed_(std::move(feed)), log_(std::move(log)) {}
+OomRecorder::OomRecorder(std::unique_ptr<OomFeed> feed, std::optional<RawLog> log, OomHold hold)
+    : feed_(std::move(feed)), hold_(hold), log_(std::move(log)) {}
 
-Result<std::unique_ptr<OomRecorder>> OomRecorder::start(std::unique_ptr<OomFeed> feed, std::optional<RawLog> log) {
-  std::unique_ptr<OomRecorder> recorder(new OomRecorder(std::move(feed), std::move(log)));
+Result<std::unique_ptr<OomRecorder>> OomRecorder::start(std::unique_ptr<OomFeed> feed, std::optional<RawLog> log,
+                                                        OomHold hold) {
+  std::unique_ptr<OomRecorder> recorder(new OomRecorder(std::move(feed), std::move(log), hold));
   recorder->wake_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   recorder->ready_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!recorder->wake_ || !recorder->ready_)
@@ -79,7 +98,7 @@ void OomRecorder::run() {
   std::array<pollfd, 2> events{pollfd{.fd = feed_->event_fd(), .events = POLLIN, .revents = 0},
                                pollfd{.fd = wake_.get(), .events = POLLIN, .revents = 0}};
   while (true) {
-    (void)poll(events.data(), events.size(), records_.pending() ? kPendingPollMs : -1);
+    (void)poll(events.data(), events.size(), wait_ms());
     uint64_t ignored = 0;
     (void)!read(wake_.get(), &ignored, sizeof(ignored));
     uint64_t asked = 0;
@@ -88,12 +107,32 @@ void OomRecorder::run() {
       asked = rounds_asked_;
     }
     receive();
+    std::erase_if(held_, [](ExitHold& hold) { return hold.release(); });
     hand_over(records_.take_finished(monotonic_now()));
     const std::lock_guard lock(mutex_);
     rounds_done_ = asked;
     round_done_.notify_all();
     if (stop_) return;
   }
+}
+
+int OomRecorder::wait_ms() const {
+  if (!held_.empty()) return kLettingGoPollMs;
+  return records_.pending() ? kPendingPollMs : -1;
+}
+
+/// What /proc still shows of the dying process, and of the living one whose allocation killed it.
+void OomRecorder::look_at(OomCapture& capture) {
+  const bool hold = hold_ == OomHold::Auto && may_be_held(capture.kill);
+  if (hold) {
+    ExitHold& held = held_.emplace_back(capture.pid(), kHoldBudget);
+    capture.hold_refusal = held.refusal();
+    if (held.holds()) capture.held_status = read_status(capture.pid());
+  }
+  if (auto mappings = read_mappings(capture.pid())) capture.mappings = *std::move(mappings);
+  if (hold && held_.back().release()) held_.pop_back();
+  if (capture.trigger_pid() == capture.pid() || raw(capture.trigger_pid()) == 0) return;
+  if (auto mappings = read_mappings(capture.trigger_pid())) capture.trigger_mappings = *std::move(mappings);
 }
 
 void OomRecorder::receive() {

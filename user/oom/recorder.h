@@ -4,6 +4,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -13,16 +14,24 @@
 
 #include "user/handles.h"
 #include "user/kernel/oom_feed.h"
+#include "user/oom/exit_hold.h"
 #include "user/oom/kill_records.h"
 #include "user/oom/raw_log.h"
 #include "user/result.h"
 
 namespace alloctrail {
 
+/// Whether a process that dies of its memory cgroup's limit is held for a moment, so that it can be looked at.
+enum class OomHold { Off, Auto };
+
 class OomRecorder {
  public:
+  /// A hold lasts no longer than this, if nothing goes wrong; the process dies that much later.
+  static constexpr std::chrono::milliseconds kHoldBudget{50};
+
   /// `log`: where records go before anything is made of them; none: nowhere.
-  static Result<std::unique_ptr<OomRecorder>> start(std::unique_ptr<OomFeed> feed, std::optional<RawLog> log);
+  static Result<std::unique_ptr<OomRecorder>> start(std::unique_ptr<OomFeed> feed, std::optional<RawLog> log,
+                                                    OomHold hold);
   ~OomRecorder();
   OomRecorder(const OomRecorder&) = delete;
   OomRecorder& operator=(const OomRecorder&) = delete;
@@ -39,13 +48,17 @@ class OomRecorder {
   [[nodiscard]] uint64_t missed() const { return feed_->missed(); }
 
  private:
-  OomRecorder(std::unique_ptr<OomFeed> feed, std::optional<RawLog> log);
+  OomRecorder(std::unique_ptr<OomFeed> feed, std::optional<RawLog> log, OomHold hold);
   void run();
   void receive();
+  void look_at(OomCapture& capture);
+  [[nodiscard]] int wait_ms() const;
   void hand_over(std::vector<OomCapture> finished);
 
   std::unique_ptr<OomFeed> feed_;
-  KillRecords records_;  ///< the thread's own
+  const OomHold hold_;
+  KillRecords records_;          ///< the thread's own
+  std::list<ExitHold> held_;     ///< likewise: being let go
   UniqueFd wake_;
   UniqueFd ready_;
   std::mutex mutex_;

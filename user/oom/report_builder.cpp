@@ -12,6 +12,7 @@
 #include "user/oom/kernel_symbols.h"
 #include "user/oom/stack_unwinder.h"
 #include "user/oom/syscall_name.h"
+#include "user/target/proc_file.h"
 
 namespace alloctrail {
 namespace {
@@ -168,6 +169,17 @@ void add_figures(OomReport& report, const at_oom_kill& kill) {
   if (resident == Certainty::Approximate) report.memory_error_bytes = std::max<uint64_t>(32, 2 * cpus) * cpus * page;
 }
 
+/// A thread that was held: the kernel's own exact sums. Lines that it does not have keep what the kill's record says.
+void use_held_status(OomReport& report, const std::string& status) {
+  for (OomFigure& figure : report.figures) {
+    const auto kilobytes = leading_number(status_value(status, figure.name));
+    if (!kilobytes) continue;
+    figure.bytes = *kilobytes * 1024;
+    figure.certainty = Certainty::Exact;
+    if (figure.name == "VmRSS") report.rss_bytes = figure.bytes;
+  }
+}
+
 void add_cgroups(OomReport& report, const at_oom_kill& kill) {
   const uint64_t page = page_bytes();
   const size_t count = std::min<size_t>(kill.level_count, AT_OOM_LEVELS);
@@ -262,6 +274,11 @@ OomReport build_oom_report(const OomCapture& capture, const AddressSpace& space,
   report.reason = reason_of(report, kill);
   if (report.reason != OomReason::CgroupLimit) report.full_cgroup.reset();
   add_figures(report, kill);
+  report.held = !capture.held_status.empty();
+  if (report.held) use_held_status(report, capture.held_status);
+  if (!capture.hold_refusal.empty())
+    report.notes.push_back("it could not be held while it died, as another program traces it or we may not: " +
+                           capture.hold_refusal);
   add_threads(report, capture, space, symbolizer);
   add_losses(report, capture);
   report.mappings_seen = !space.mappings.empty();

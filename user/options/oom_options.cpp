@@ -68,6 +68,14 @@ Subcommand declare_oom(CLI::App& root) {
                options->from = text;
                return !text.empty();
              });
+  OptionGroup(*app, "What to trace")
+      .value("--oom-hold", "WHEN",
+             "auto: hold a process that dies of its cgroup's limit for up to 50 ms, to read its mappings and exact "
+             "figures; off: never [auto]",
+             "off or auto", [options](const std::string& text) {
+               options->hold = text == "off" ? OomHold::Off : OomHold::Auto;
+               return text == "off" || text == "auto";
+             });
   declare_output(*app, *options, *json);
   declare_kernel(*app, options->tracing);
   app->footer(

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "user/oom/recorder.h"
 #include "user/options/report_options.h"
 #include "user/options/tracing_options.h"
 #include "user/output/terminal.h"
@@ -17,6 +18,8 @@ struct OomOptions {
   bool all = false;             ///< watch every process of the host
 
   std::optional<std::string> from;       ///< raw records that a killed alloctrail left behind: report them, watch nothing
+
+  OomHold hold = OomHold::Auto;
 
   std::optional<std::string> directory;  ///< none: standard output
   size_t keep = 100;                     ///< newest reports that stay in it

@@ -103,6 +103,7 @@ std::string oom_json(const OomReport& report) {
       {"cgroups", cgroups_json(report)},
       {"figures", figures_json(report)},
       {"figures_error_bytes", report.memory_error_bytes},
+      {"held", report.held},
       {"mappings_seen", report.mappings_seen},
       {"threads", threads_json(report)},
       {"stacks", stacks_json(report)},
