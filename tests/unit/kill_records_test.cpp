@@ -51,8 +51,9 @@ class KillRecordsTest : public ::testing::Test {
     record.stack.raw_bytes = claimed_memory;
     records.add(bytes_of(record, memory));
   }
-  void end(uint64_t number, uint32_t tgid) {
+  void end(uint64_t number, uint32_t tgid, uint32_t marks = 0) {
     at_oom_end record{};
+    record.marks = marks;
     record.header = header(number, AT_OOM_END, tgid, tgid);
     records.add(bytes_of(record));
   }
@@ -90,6 +91,12 @@ TEST_F(KillRecordsTest, MarkThatComesAfterTheEndConfirms) {
   end(1, 10);
   EXPECT_TRUE(records.take_finished(nanoseconds(2000)).empty());
   mark(0, 10, 10);
+  EXPECT_EQ(records.take_finished(nanoseconds(2000)).size(), 1U);
+}
+
+TEST_F(KillRecordsTest, MarkWhoseRecordWasLostIsCountedInTheEnd) {
+  kill(1, 10);
+  end(1, 10, 1);
   EXPECT_EQ(records.take_finished(nanoseconds(2000)).size(), 1U);
 }
 

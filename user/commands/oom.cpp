@@ -22,6 +22,7 @@ namespace {
 
 constexpr uint64_t kRawLogBytes = 8u << 20;
 constexpr int kWaitingPollMs = 50;
+constexpr auto kFinishGrace = std::chrono::seconds(6);  // a little more than a kill may take to be complete
 
 bool traces_targets(const OomOptions& options) {
   return options.tracing.targets.names_running_processes() || !options.tracing.targets.command.empty();
@@ -98,6 +99,18 @@ void follow_trace(Run& run) {
   for (const std::string& message : run.trace->take_messages()) fmt::print(stderr, "alloctrail: {}\n", message);
 }
 
+/// Kills that came while reports were being written are reported before the end.
+Result<Tally> finish_what_has_begun(Run& run, OomReporter& reporter, const OomOptions& options, Tally tally) {
+  const auto end = std::chrono::steady_clock::now() + kFinishGrace;
+  while (!run.cases->settled() && std::chrono::steady_clock::now() < end) {
+    pollfd event{.fd = run.cases->event_fd(), .events = POLLIN, .revents = 0};
+    (void)poll(&event, 1, kWaitingPollMs);
+    follow_trace(run);
+    if (auto written = write_reports(run, reporter, options, tally); !written) return std::move(written).error();
+  }
+  return tally;
+}
+
 Result<Tally> wait_for_kills(Run& run, OomReporter& reporter, const OomOptions& options,
                              const SignalRequests& signals) {
   Tally tally;
@@ -110,7 +123,7 @@ Result<Tally> wait_for_kills(Run& run, OomReporter& reporter, const OomOptions& 
     follow_trace(run);
     if (auto written = write_reports(run, reporter, options, tally); !written) return std::move(written).error();
     if (options.once && tally.made > 0) return tally;
-    if (signals.take() == Request::Stop) return tally;
+    if (signals.take() == Request::Stop) return finish_what_has_begun(run, reporter, options, tally);
     // A process that the trace has seen end may still be on its way here from the recorder.
     if (run.trace && run.trace->all_ended() && !options.all && run.cases->settled()) return tally;
   }

@@ -56,7 +56,11 @@ void KillRecords::add(std::span<const std::byte> bytes) {
       break;
     case AT_OOM_THREAD: add_thread(bytes); break;
     case AT_OOM_END:
-      if (OomCapture* capture = find(header->kill)) capture->end = as<at_oom_end>(bytes);
+      if (const auto end = as<at_oom_end>(bytes))
+        if (OomCapture* capture = find(header->kill)) {
+          capture->end = *end;
+          capture->marks = std::max(capture->marks, end->marks);  // the record of the mark itself may have found no room
+        }
       break;
     default: break;
   }
