@@ -49,13 +49,14 @@ class TableCompiler {
     if (covered_bytes() < code_bytes / kWellCovered) {
       debug_frame_ = read_debug_frame(reader);
       read_cfi_entries(debug_frame_, entries_);
+      table_.from_frames_alone = debug_frame_.bytes.view.empty();
     }
     table_.stats.functions = entries_.functions.size();
     clip_to_code();
     sort_functions();
     if (add_signal_restorers(reader)) sort_functions();
     compile_rows();
-    build_blocks();
+    table_.blocks = unwind_blocks(table_.rows);
     table_.stats.broken += entries_.broken;
     table_.stats.unsupported_rows =
         static_cast<uint64_t>(std::count_if(table_.rows.begin(), table_.rows.end(), [](const at_unwind_row& row) {
@@ -107,8 +108,10 @@ class TableCompiler {
       restorer.common = static_cast<uint32_t>(entries_.commons.size());
       entries_.functions.push_back(restorer);
     }
-    if (!restorers.empty()) entries_.commons.push_back(signal_restorer_common());
-    return !restorers.empty();
+    if (restorers.empty()) return false;
+    entries_.commons.push_back(signal_restorer_common());
+    table_.from_frames_alone = false;
+    return true;
   }
 
   void compile_rows() {
@@ -145,18 +148,6 @@ class TableCompiler {
     }
   }
 
-  void build_blocks() {
-    const auto& rows = table_.rows;
-    uint32_t row = 0;  // the last one not after the block's start
-    uint32_t next = 0;
-    for (uint64_t start = 0; start <= rows.back().pc; start += AT_UNWIND_BLOCK_BYTES) {
-      while (row + 1 < rows.size() && rows[row + 1].pc <= start) row++;
-      next = std::max(next, row + 1);
-      while (next < rows.size() && rows[next].pc < start + AT_UNWIND_BLOCK_BYTES) next++;
-      table_.blocks.push_back({row, next - row});
-    }
-  }
-
   [[nodiscard]] uint64_t offset(uint64_t vaddr) const { return vaddr - table_.image_base_vaddr; }
 
   const CfiSection& eh_frame_;
@@ -170,10 +161,27 @@ class TableCompiler {
 Result<UnwindTable> compile(const ImageReader& reader, std::string_view name) {
   const auto image = read_unwind_image(reader, name);
   if (!image) return image.error();
-  return TableCompiler(*image).compile(reader, image->code_bytes());
+  return compile_unwind_table(reader, *image);
 }
 
 }  // namespace
+
+UnwindTable compile_unwind_table(const ImageReader& reader, const UnwindImage& image) {
+  return TableCompiler(image).compile(reader, image.code_bytes());
+}
+
+std::vector<at_unwind_block> unwind_blocks(const std::vector<at_unwind_row>& rows) {
+  std::vector<at_unwind_block> blocks;
+  uint32_t row = 0;  // the last one not after the block's start
+  uint32_t next = 0;
+  for (uint64_t start = 0; start <= rows.back().pc; start += AT_UNWIND_BLOCK_BYTES) {
+    while (row + 1 < rows.size() && rows[row + 1].pc <= start) row++;
+    next = std::max(next, row + 1);
+    while (next < rows.size() && rows[next].pc < start + AT_UNWIND_BLOCK_BYTES) next++;
+    blocks.push_back({row, next - row});
+  }
+  return blocks;
+}
 
 Result<UnwindTable> compile_unwind_table(int fd, std::string_view name) {
   auto reader = ImageReader::open(fd);

@@ -34,6 +34,8 @@ struct UnwindTable {
   std::vector<at_unwind_block> blocks;  ///< from offset 0; offsets beyond the last block have no rule
   std::vector<at_unwind_side> sides;
   UnwindStats stats;
+  /// False if more of the file went into it than its segments and .eh_frame.
+  bool from_frames_alone = true;
 };
 
 inline constexpr size_t kMaxUnwindRows = 4'000'000;
@@ -43,8 +45,13 @@ inline constexpr uint64_t kMaxUnwindImageBytes = 1ull << 31;
 /// Compiles an open file, which is read by pread only. Time and memory are bounded by its size and the limits above,
 /// whatever it holds. Errors: not a regular file, not an x86-64 ELF file. `name` is for messages.
 [[nodiscard]] Result<UnwindTable> compile_unwind_table(int fd, std::string_view name);
+/// The same in two steps, of which read_unwind_image() is the first.
+[[nodiscard]] UnwindTable compile_unwind_table(const ImageReader& reader, const UnwindImage& image);
 /// The same for an image in memory, such as the vdso.
 [[nodiscard]] Result<UnwindTable> compile_unwind_table(std::span<const std::byte> image, std::string_view name);
+
+/// UnwindTable::blocks of these rows.
+[[nodiscard]] std::vector<at_unwind_block> unwind_blocks(const std::vector<at_unwind_row>& rows);
 
 /// The rule in force at an address of the image; AT_UNWIND_INVALID where there is none.
 [[nodiscard]] uint32_t rule_at(const UnwindTable& table, uint64_t vaddr);

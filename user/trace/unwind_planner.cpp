@@ -16,11 +16,11 @@ std::span<const std::byte> own_vdso(uint64_t size_bytes) {
   return start == nullptr ? std::span<const std::byte>() : std::span(start, size_bytes);
 }
 
-Result<UnwindTable> compile(Tgid pid, const Mapping& mapping) {
+Result<UnwindTable> table_of(const UnwindCache& cache, Tgid pid, const Mapping& mapping) {
   if (mapping.path == "[vdso]") return compile_unwind_table(own_vdso(mapping.end - mapping.start), mapping.path);
   auto fd = open_mapped_file(pid, mapping);
   if (!fd) return std::move(fd).error();
-  return compile_unwind_table(fd->get(), mapping.path);
+  return cache.table_of(fd->get(), mapping.path);
 }
 
 /// A return address in the return probes' trampoline is not where the call returns to: the walk repairs it, provided that
@@ -36,7 +36,7 @@ const UnwindPlanner::File& UnwindPlanner::file_of(Tgid pid, const Mapping& mappi
   File& file = entry->second;
   if (!is_new) return file;
   file.number = static_cast<uint32_t>(files_.size());
-  auto table = compile(pid, mapping);
+  auto table = table_of(cache_, pid, mapping);
   if (!table) return file;
   if (auto pooled = tracer_.add_unwind_table(*table)) file.pooled = *pooled;
   file.table = *std::move(table);

@@ -5,7 +5,7 @@
 #include <map>
 #include <vector>
 
-#include "user/elf/unwind_rows.h"
+#include "user/elf/unwind_cache.h"
 #include "user/ids.h"
 #include "user/kernel/tracer.h"
 #include "user/target/mappings.h"
@@ -30,6 +30,7 @@ class UnwindPlanner {
   [[nodiscard]] at_unwind_mapping describe(Tgid pid, const Mapping& mapping);
 
   Tracer& tracer_;
+  UnwindCache cache_;
   std::map<FileKey, File> files_;
 };
 
