@@ -37,6 +37,7 @@ static __always_inline void on_library_load(__u32 index)
   struct at_slot *slot = bpf_map_lookup_elem(&slots, &index);
 
   if (!slot) return;
+  note_load(index);
   stop_if(slot->flags & AT_SLOT_STOP_AT_LOAD);
   notify(AT_EVENT_DLOPEN, index, 0);
 }

@@ -43,7 +43,8 @@ __noinline int copy_walked_frames(struct at_unwind_scratch *scratch, __u32 count
 }
 
 /* From anywhere in the program, not from a probe: the next instruction and the registers are exact. */
-static __noinline int walk_registers(const struct at_unwind_process *process, struct at_unwind_scratch *scratch,
+static __noinline int walk_registers(const struct at_unwind_process *process, __u32 changing,
+                                     struct at_unwind_scratch *scratch,
                                      struct at_oom_stack *out)
 {
   struct at_stack_key unused = {};
@@ -54,6 +55,7 @@ static __noinline int walk_registers(const struct at_unwind_process *process, st
   cache = bpf_map_lookup_elem(&unwind_caches, &zero);
   if (!cache || !process || !scratch || !out) return -1;
   at_unwind_start(&state, out->ip, out->sp, out->bp, AT_UNWIND_EXACT, unused);
+  state.changing = changing;
   for (int i = 0; i < AT_MAX_FRAMES; i++)
     if (at_unwind_step(&state, scratch, process, cache)) break;
   copy_walked_frames(scratch, state.frame_count, out);
@@ -66,14 +68,15 @@ static __noinline int walk_registers(const struct at_unwind_process *process, st
 /* 0: the stack has been walked by the tables of this traced process. */
 static __always_inline int walk_traced(struct at_oom_stack *out, __u32 slot)
 {
-  const struct at_unwind_process *process = slot ? unwind_process(slot) : NULL;
+  __u32 changing = 0;
+  const struct at_unwind_process *process = slot ? unwind_process(slot, &changing) : NULL;
   struct stack_scratch *scratch;
   int failed;
 
   if (!process) return -1;
   scratch = claim_scratch();
   if (!scratch) return -1;
-  failed = walk_registers(process, &scratch->walk, out);
+  failed = walk_registers(process, changing, &scratch->walk, out);
   release_scratch(scratch);
   return failed;
 }

@@ -119,10 +119,8 @@ static __always_inline void count_walk(__u32 slot, __u32 status)
 static __always_inline void walk_stack(struct pt_regs *ctx, struct call *call, __u32 slot,
                                        struct at_unwind_scratch *scratch, struct walked_stack *walked)
 {
-  const struct at_unwind_process *process = unwind_process(slot);
-
   walked->hash = hash_seed(slot);
-  if (!process || walk_tables(ctx, call->sp, process, scratch, walked))
+  if (walk_tables(ctx, call->sp, slot, scratch, walked))
     walk_frame_pointers(ctx, read_user_word(call->sp), scratch, walked);
   count_walk(slot, walked->status);
 }

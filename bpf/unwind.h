@@ -55,15 +55,15 @@ struct {
   __array(values, struct unwind_process_map);
 } unwind_processes SEC(".maps");
 
-/* Slot -> which version holds. Memory-mapped: exchanging an inner map instead would take a grace period, in which more
+/* Slot -> which version holds, and whether it is up to date. Memory-mapped: exchanging an inner map instead would take a grace period, in which more
  * libraries are loaded. */
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
   __uint(map_flags, BPF_F_MMAPABLE);
   __uint(max_entries, AT_MAX_SLOTS);
   __type(key, __u32);
-  __type(value, __u64);
-} unwind_versions SEC(".maps");
+  __type(value, struct at_unwind_current);
+} unwind_currents SEC(".maps");
 
 /* The return address that a pending return probe has replaced at `slot`, or 0. Such probes are listed newest first, at
  * ascending addresses. */
@@ -98,13 +98,25 @@ static __always_inline const struct at_unwind_side *unwind_side(__u32 index)
   return bpf_map_lookup_elem(&unwind_sides, &index);
 }
 
-static __always_inline const struct at_unwind_process *unwind_process(__u32 slot)
+/* The loader has changed, or is about to change, what is mapped. */
+static __always_inline void note_load(__u32 slot)
+{
+  struct at_unwind_current *current = bpf_map_lookup_elem(&unwind_currents, &slot);
+
+  if (current) (void)__sync_fetch_and_add(&current->loads, 1);
+}
+
+/* The slot's mappings; `changing` tells whether the loader has been at work since they were read. */
+static __always_inline const struct at_unwind_process *unwind_process(__u32 slot, __u32 *changing)
 {
   void *versions = bpf_map_lookup_elem(&unwind_processes, &slot);
-  __u64 *version = bpf_map_lookup_elem(&unwind_versions, &slot);
-  __u32 index = version ? *version : 0;
+  volatile struct at_unwind_current *current = bpf_map_lookup_elem(&unwind_currents, &slot);
+  __u32 index;
 
-  return versions ? bpf_map_lookup_elem(versions, &index) : NULL;
+  if (!versions || !current) return NULL;
+  *changing = current->settled_loads != current->loads;
+  index = current->version; /* after the other two: user space writes it before them */
+  return bpf_map_lookup_elem(versions, &index);
 }
 
 #define AT_UNWIND_GLOBAL __noinline
@@ -130,9 +142,11 @@ struct walked_stack {
 };
 
 /* Walks the stack of a function that has just been entered; `sp` is where its return address lies. */
-static __noinline int walk_tables(struct pt_regs *ctx, __u64 sp, const struct at_unwind_process *process,
-                                  struct at_unwind_scratch *scratch, struct walked_stack *walked)
+static __noinline int walk_tables(struct pt_regs *ctx, __u64 sp, __u32 slot, struct at_unwind_scratch *scratch,
+                                  struct walked_stack *walked)
 {
+  __u32 changing = 0;
+  const struct at_unwind_process *process = unwind_process(slot, &changing);
   struct at_unwind_state state;
   struct at_unwind_cache *cache;
   __u32 zero = 0;
@@ -140,6 +154,7 @@ static __noinline int walk_tables(struct pt_regs *ctx, __u64 sp, const struct at
   cache = bpf_map_lookup_elem(&unwind_caches, &zero);
   if (!cache || !process || !scratch || !walked) return -1;
   at_unwind_start(&state, PT_REGS_IP(ctx), sp, PT_REGS_FP(ctx), AT_UNWIND_ENTRY, walked->hash);
+  state.changing = changing;
   for (int i = 0; i < AT_MAX_FRAMES; i++)
     if (at_unwind_step(&state, scratch, process, cache)) break;
   walked->hash = state.hash;

@@ -57,8 +57,10 @@ struct at_unwind_state {
   __u32 site;        /* enum at_unwind_site */
   __u32 status;      /* enum at_stack_status: how the walk ended */
   __u32 guessed;     /* frames found by following %rbp where no rule was known */
+  __u32 changing;    /* 1: the loader is at work, AT_UNWIND_UNLOADABLE mappings may hold another file by now */
+  __u32 reserved;
 };
-AT_ASSERT_SIZE(at_unwind_state, 80);
+AT_ASSERT_SIZE(at_unwind_state, 88);
 
 /* Where the caller's registers are. */
 struct at_unwind_plan {
@@ -148,13 +150,14 @@ AT_UNWIND_GLOBAL __u32 at_unwind_find_rule(__u32 block_index, __u32 offset)
 #define AT_UNWIND_UNMAPPED 15
 #define AT_UNWIND_NO_TABLE 14
 
-AT_UNWIND_INLINE __u32 at_unwind_rule_in(const struct at_unwind_process *process, __u32 index, __u64 address)
+AT_UNWIND_INLINE __u32 at_unwind_rule_in(const struct at_unwind_state *state, const struct at_unwind_process *process,
+                                         __u32 index, __u64 address)
 {
   const struct at_unwind_mapping *mapping = &process->mappings[index & (AT_UNWIND_MAX_MAPPINGS - 1)];
   __u64 offset = address - mapping->bias;
   __u64 block = offset >> AT_UNWIND_BLOCK_SHIFT;
 
-  if (mapping->flags & AT_UNWIND_PENDING) return AT_UNWIND_NO_TABLE;
+  if (mapping->flags & (state->changing ? AT_UNWIND_PENDING | AT_UNWIND_UNLOADABLE : AT_UNWIND_PENDING)) return AT_UNWIND_NO_TABLE;
   if (block >= mapping->block_count) return AT_UNWIND_INVALID;
   return at_unwind_find_rule(mapping->first_block + (__u32)block, (__u32)offset);
 }
@@ -164,12 +167,13 @@ AT_UNWIND_INLINE __u32 at_unwind_rule_in(const struct at_unwind_process *process
 AT_UNWIND_INLINE __u32 at_unwind_rule(struct at_unwind_state *state, const struct at_unwind_process *process,
                                       struct at_unwind_cache *cache)
 {
-  __u64 address = state->pc - (state->site == AT_UNWIND_AFTER_CALL), hash, key, tag, value;
+  __u64 address = state->pc - (state->site == AT_UNWIND_AFTER_CALL), generation, hash, key, tag, value;
   __u32 index, rule;
 
-  hash = (address + process->generation) * 0x9e3779b97f4a7c15ull;
+  generation = process->generation + state->changing;
+  hash = (address + generation) * 0x9e3779b97f4a7c15ull;
   tag = hash & 0xffffffff00000000ull;
-  key = address | (__u64)process->generation << 47;
+  key = address | generation << 47;
   index = (__u32)(hash >> 22) & (AT_UNWIND_CACHE_ENTRIES - 1);
   value = cache->entries[index].value;
   if (cache->entries[index].key == key && (value & 0xffffffff00000000ull) == tag) return (__u32)value;
@@ -183,11 +187,11 @@ AT_UNWIND_INLINE __u32 at_unwind_rule(struct at_unwind_state *state, const struc
     index = at_unwind_find_mapping(process, replaced - 1, state->mapping);
     if (index == AT_UNWIND_NO_MAPPING) return AT_UNWIND_UNMAPPED;
     state->mapping = index;
-    return at_unwind_rule_in(process, index, replaced - 1);
+    return at_unwind_rule_in(state, process, index, replaced - 1);
   }
   if (index == AT_UNWIND_NO_MAPPING) return AT_UNWIND_UNMAPPED;
   state->mapping = index;
-  rule = at_unwind_rule_in(process, index, address);
+  rule = at_unwind_rule_in(state, process, index, address);
   index = (__u32)(hash >> 22) & (AT_UNWIND_CACHE_ENTRIES - 1);
   cache->entries[index].key = key;
   cache->entries[index].value = tag | rule;

@@ -53,7 +53,7 @@ AT_ASSERT_SIZE(at_site_key, 24);
   X(no_rule, "the unwind information has no rule for an address")                  \
   X(unsupported, "an unwind rule the kernel side does not carry out")              \
   X(fault, "the thread's stack could not be read")                                 \
-  X(no_table, "the unwind table of a file was not ready yet")                      \
+  X(no_table, "the loader was at work, or a file's unwind table was not ready yet")  \
   X(scratch_busy, "no scratch memory was free on that CPU")                        \
   X(table_full, "the stack table was full")
 

@@ -85,18 +85,30 @@ struct at_unwind_mapping {
   __u32 first_block;
   __u32 block_count; /* 0: no unwind information */
   __u32 file;        /* user space's number for it */
-  __u32 flags;       /* AT_UNWIND_PENDING: its table is being made; walks that come to it end there */
+  __u32 flags;       /* AT_UNWIND_PENDING: its table is being made; walks that come to it end there. And below */
 };
 AT_ASSERT_SIZE(at_unwind_mapping, 40);
 #define AT_UNWIND_PENDING 1u
+/* Loaded while we traced, so it can be unloaded and another file mapped in its place: not to be relied on while the
+ * loader is at work. */
+#define AT_UNWIND_UNLOADABLE 2u
 
 #define AT_UNWIND_MAX_MAPPINGS 1024 /* a power of two */
 
 /* Never changed in place while a walk may read it: a new state is a new one of these, with a new generation. Each slot
  * has AT_UNWIND_VERSIONS of them, which take turns; unwind_versions says which one holds. */
 #define AT_UNWIND_VERSIONS 8
+
+/* What holds for a slot now. */
+struct at_unwind_current {
+  __u32 version;       /* which of its states */
+  __u32 loads;         /* how often the loader has announced changes; counted by the kernel side */
+  __u32 settled_loads; /* of those, how many that state knows of */
+  __u32 reserved;
+};
+AT_ASSERT_SIZE(at_unwind_current, 16);
 struct at_unwind_process {
-  __u32 generation; /* unique over all publications of one run */
+  __u32 generation; /* even, and unique over all publications of one run */
   __u32 mapping_count;
   __u64 reserved;
   struct at_unwind_mapping mappings[AT_UNWIND_MAX_MAPPINGS];

@@ -108,7 +108,7 @@ Status Tracer::start() {
                                 .blocks = bpf_map__fd(maps.unwind_blocks),
                                 .sides = bpf_map__fd(maps.unwind_sides),
                                 .processes = bpf_map__fd(maps.unwind_processes),
-                                .versions = bpf_map__fd(maps.unwind_versions)});
+                                .currents = bpf_map__fd(maps.unwind_currents)});
   if (!pool) return std::move(pool).error();
   unwind_pool_ = *std::move(pool);
   object_->exit_link.reset(bpf_program__attach_raw_tracepoint(object_->skeleton->progs.at_exit, "sched_process_exit"));
@@ -191,9 +191,11 @@ Status Tracer::attach_loader(Slot slot, Tid thread, int file_fd, uint64_t file_o
 
 Result<PooledUnwindTable> Tracer::add_unwind_table(const UnwindTable& table) { return unwind_pool_.add(table); }
 
-Status Tracer::publish_mappings(Slot slot, std::span<const at_unwind_mapping> mappings) {
-  return unwind_pool_.publish(slot, mappings);
+Status Tracer::publish_mappings(Slot slot, std::span<const at_unwind_mapping> mappings, uint32_t loads) {
+  return unwind_pool_.publish(slot, mappings, loads);
 }
+
+uint32_t Tracer::loads(Slot slot) const { return unwind_pool_.loads(slot); }
 
 void Tracer::detach(Slot slot) {
   const auto found = links_.find(slot);

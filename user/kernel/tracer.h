@@ -105,7 +105,10 @@ class Tracer {
   [[nodiscard]] Result<PooledUnwindTable> add_unwind_table(const UnwindTable& table);
   /// From now on stacks of this slot are walked by the tables of these mappings (by ascending start). Without, and before
   /// the first call, they are walked by frame pointers.
-  [[nodiscard]] Status publish_mappings(Slot slot, std::span<const at_unwind_mapping> mappings);
+  /// `loads` is what loads() said before they were read.
+  [[nodiscard]] Status publish_mappings(Slot slot, std::span<const at_unwind_mapping> mappings, uint32_t loads);
+  /// How often the slot's loader has announced changes of what is mapped.
+  [[nodiscard]] uint32_t loads(Slot slot) const;
   /// Removes the slot's probes, allocations before releases. What was gathered stays readable.
   void detach(Slot slot);
   /// Detaches, then forgets the slot's live blocks.

@@ -26,12 +26,12 @@ Error map_error(const char* what) {
 Result<UnwindPool> UnwindPool::open(const UnwindMaps& maps) {
   auto blocks = ArrayView<at_unwind_block>::map(maps.blocks, AT_UNWIND_MAX_BLOCKS, "unwind_blocks");
   if (!blocks) return std::move(blocks).error();
-  auto versions = ArrayView<uint64_t>::map(maps.versions, AT_MAX_SLOTS, "unwind_versions");
-  if (!versions) return std::move(versions).error();
+  auto currents = ArrayView<at_unwind_current>::map(maps.currents, AT_MAX_SLOTS, "unwind_currents");
+  if (!currents) return std::move(currents).error();
   UnwindPool pool;
   pool.maps_ = maps;
   pool.blocks_ = *std::move(blocks);
-  pool.versions_ = *std::move(versions);
+  pool.currents_ = *std::move(currents);
   return pool;
 }
 
@@ -124,13 +124,17 @@ Status UnwindPool::open_process(Slot slot, Process& process) {
   return map_error("publishing a list of mappings");
 }
 
-Status UnwindPool::publish(Slot slot, std::span<const at_unwind_mapping> mappings) {
+Status UnwindPool::publish(Slot slot, std::span<const at_unwind_mapping> mappings, uint32_t loads) {
+  volatile at_unwind_current& current = currents_[raw(slot)];
   Process& process = processes_[slot];
   const bool is_new = !process.map;
   const bool unchanged = std::ranges::equal(mappings, process.published, [](const auto& a, const auto& b) {
     return std::memcmp(&a, &b, sizeof a) == 0;
   });
-  if (!is_new && unchanged) return ok();
+  if (!is_new && unchanged) {
+    __atomic_store_n(&current.settled_loads, loads, __ATOMIC_RELEASE);
+    return ok();
+  }
   if (is_new)
     process.map.reset(bpf_map_create(BPF_MAP_TYPE_ARRAY, "at_unwind_maps", sizeof(uint32_t), sizeof(at_unwind_process),
                                      AT_UNWIND_VERSIONS, nullptr));
@@ -141,13 +145,14 @@ Status UnwindPool::publish(Slot slot, std::span<const at_unwind_mapping> mapping
     process.safe_versions = AT_UNWIND_VERSIONS - 1;
   }
   const auto state = std::make_unique<at_unwind_process>();
-  state->generation = ++generation_;
+  state->generation = generation_ += 2;
   state->mapping_count = static_cast<uint32_t>(std::min<size_t>(mappings.size(), AT_UNWIND_MAX_MAPPINGS));
   std::copy_n(mappings.begin(), state->mapping_count, state->mappings);
   const uint32_t next = (process.version + 1) % AT_UNWIND_VERSIONS;
   if (bpf_map_update_elem(process.map.get(), &next, state.get(), BPF_ANY) != 0)
     return map_error("writing a list of mappings");
-  __atomic_store_n(&versions_[raw(slot)], uint64_t{next}, __ATOMIC_RELEASE);
+  __atomic_store_n(&current.version, next, __ATOMIC_RELEASE);
+  __atomic_store_n(&current.settled_loads, loads, __ATOMIC_RELEASE);
   process.version = next;
   process.safe_versions--;
   process.published.assign(mappings.begin(), mappings.end());

@@ -29,7 +29,7 @@ struct UnwindMaps {
   int blocks = -1;
   int sides = -1;
   int processes = -1;
-  int versions = -1;
+  int currents = -1;
 };
 
 class UnwindPool {
@@ -41,7 +41,10 @@ class UnwindPool {
   [[nodiscard]] Result<PooledUnwindTable> add(const UnwindTable& table);
   /// Makes `mappings` (by ascending start) what walks of this slot see from now on; running walks keep what they have.
   /// Takes no time to speak of, except every few times, when it waits for walks that may still see an old state.
-  [[nodiscard]] Status publish(Slot slot, std::span<const at_unwind_mapping> mappings);
+  /// `loads` is what loads() said before the mappings were read.
+  [[nodiscard]] Status publish(Slot slot, std::span<const at_unwind_mapping> mappings, uint32_t loads);
+  /// How often the slot's loader has announced changes.
+  [[nodiscard]] uint32_t loads(Slot slot) const { return currents_[raw(slot)].loads; }
   /// To be called when no walk of this slot begins any more.
   void forget(Slot slot);
 
@@ -72,7 +75,7 @@ class UnwindPool {
 
   UnwindMaps maps_;
   ArrayView<at_unwind_block> blocks_;
-  ArrayView<uint64_t> versions_;
+  ArrayView<at_unwind_current> currents_;
   std::vector<Chunk> chunks_;
   std::map<Slot, Process> processes_;
   uint32_t next_row_ = 0;

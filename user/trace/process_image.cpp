@@ -23,11 +23,14 @@ Result<ProcessImage> ProcessImage::open(TraceContext context, TargetProcess targ
 }
 
 Status ProcessImage::attach_mapped_files() {
+  const bool starting = !hooked();
+  const uint32_t loads = context_.tracer.loads(slot_);
   auto mappings = read_mappings(pid());
   if (!mappings) return std::move(mappings).error();
   space_.mappings = *std::move(mappings);
   stack_names_.forget_addresses();
-  if (auto published = context_.unwinding.publish(slot_, pid(), space_.mappings); !published) return published;
+  if (auto published = context_.unwinding.publish(slot_, pid(), space_.mappings, loads); !published)
+    return published;
   const ProcessPlan plan = context_.probes.plan(pid(), space_.mappings);
   for (const std::string& warning : plan.warnings)
     if (std::find(warnings_.begin(), warnings_.end(), warning) == warnings_.end()) warnings_.push_back(warning);
@@ -40,13 +43,18 @@ Status ProcessImage::attach_mapped_files() {
       if (first_failure) first_failure = std::move(attached);
     }
   }
+  if (starting && hooked()) {
+    context_.unwinding.keep_for_good(slot_);
+    if (auto published = context_.unwinding.publish(slot_, pid(), space_.mappings, loads); !published) return published;
+  }
   refresh_figures();
   return hooked() ? ok() : std::move(first_failure);
 }
 
 void ProcessImage::make_walkable() {
+  const uint32_t loads = context_.tracer.loads(slot_);
   const auto mappings = read_mappings(pid());
-  if (mappings) (void)context_.unwinding.publish(slot_, pid(), *mappings); // a failure comes again with the attach
+  if (mappings) (void)context_.unwinding.publish(slot_, pid(), *mappings, loads); // a failure comes again with the attach
 }
 
 Status ProcessImage::attach_module(const PlannedModule& module) {

@@ -60,11 +60,18 @@ at_unwind_mapping UnwindPlanner::describe(Tgid pid, const Mapping& mapping) {
   return result;
 }
 
-Status UnwindPlanner::publish(Slot slot, Tgid pid, const std::vector<Mapping>& mappings) {
+Status UnwindPlanner::publish(Slot slot, Tgid pid, const std::vector<Mapping>& mappings, uint32_t loads) {
   std::vector<at_unwind_mapping> described;
-  for (const Mapping& mapping : mappings)
-    if (mapping.executable && !belongs_to_kernel(mapping)) described.push_back(describe(pid, mapping));
-  return tracer_.publish_mappings(slot, described);
+  std::set<FileKey>& published = published_[slot];
+  const std::set<FileKey>& lasting = lasting_[slot];
+  published.clear();
+  for (const Mapping& mapping : mappings) {
+    if (!mapping.executable || belongs_to_kernel(mapping)) continue;
+    at_unwind_mapping& result = described.emplace_back(describe(pid, mapping));
+    published.insert(mapping.file);
+    if (!lasting.contains(mapping.file)) result.flags |= AT_UNWIND_UNLOADABLE;
+  }
+  return tracer_.publish_mappings(slot, described, loads);
 }
 
 }  // namespace alloctrail

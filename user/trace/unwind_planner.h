@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <vector>
 
 #include "user/elf/unwind_cache.h"
@@ -18,7 +19,10 @@ class UnwindPlanner {
 
   /// Makes the stacks of this process walkable by its files' unwind information. Code without any (JIT, broken files)
   /// is walked by frame pointers.
-  [[nodiscard]] Status publish(Slot slot, Tgid pid, const std::vector<Mapping>& mappings);
+  /// `loads` is what Tracer::loads() said before they were read.
+  [[nodiscard]] Status publish(Slot slot, Tgid pid, const std::vector<Mapping>& mappings, uint32_t loads);
+  /// What has been published for the slot so far was there from the program's start, and stays.
+  void keep_for_good(Slot slot) { lasting_[slot] = published_[slot]; }
 
  private:
   struct File {
@@ -32,6 +36,8 @@ class UnwindPlanner {
   Tracer& tracer_;
   UnwindCache cache_;
   std::map<FileKey, File> files_;
+  std::map<Slot, std::set<FileKey>> published_;  // executable files, as of the last publication
+  std::map<Slot, std::set<FileKey>> lasting_;
 };
 
 }  // namespace alloctrail

@@ -18,10 +18,10 @@ struct walked_stack {
   __u32 frame_count;
   __u32 status;
 };
-static const struct at_unwind_process *unwind_process(__u32 slot) { return NULL; }
+static void note_load(__u32 slot) {}
 
-static int walk_tables(struct pt_regs *ctx, __u64 sp, const struct at_unwind_process *process,
-                       struct at_unwind_scratch *scratch, struct walked_stack *walked)
+static int walk_tables(struct pt_regs *ctx, __u64 sp, __u32 slot, struct at_unwind_scratch *scratch,
+                       struct walked_stack *walked)
 {
   return -1;
 }
