@@ -9,6 +9,7 @@
 #include "bpf/lifecycle.h"
 #include "bpf/oom.h"
 #include "bpf/pair.h"
+#include "bpf/ranges.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -88,6 +89,30 @@ int at_age(struct bpf_iter__bpf_map_elem *ctx)
   const struct at_live *record = ctx->value;
 
   if (record) add_if_older(record);
+  return 0;
+}
+
+/* ---- mapped ranges: loaded only where they are asked for ----------------------------------------------------------------- */
+SEC("raw_tp/sys_enter")
+int at_syscall_enter(struct bpf_raw_tracepoint_args *ctx)
+{
+  on_syscall_enter(ctx->args[1]);
+  return 0;
+}
+
+SEC("raw_tp/sys_exit")
+int at_syscall_exit(struct bpf_raw_tracepoint_args *ctx)
+{
+  on_syscall_exit(ctx, ctx->args[1]);
+  return 0;
+}
+
+SEC("iter/task")
+int at_find_address_spaces(struct bpf_iter__task *ctx)
+{
+  struct task_struct___range *task = (struct task_struct___range *)ctx->task;
+
+  if (task) note_address_space(task);
   return 0;
 }
 

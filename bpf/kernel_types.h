@@ -32,9 +32,20 @@ struct task_struct {
   struct uprobe_task *utask;
 } AT_KERNEL_TYPE;
 
+struct bpf_iter_meta;
+
+/* Context of a task iterator program. */
+struct bpf_iter__task {
+  union {
+    struct bpf_iter_meta *meta;
+  };
+  union {
+    struct task_struct *task;
+  };
+} AT_KERNEL_TYPE;
+
 /* Context of a bpf_map_elem iterator program. */
 struct bpf_map;
-struct bpf_iter_meta;
 struct bpf_iter__bpf_map_elem {
   union {
     struct bpf_iter_meta *meta;

@@ -5,6 +5,7 @@
 
 #include "bpf/events.h"
 #include "bpf/pair.h"
+#include "bpf/ranges.h"
 
 #define SIGSTOP 19
 
@@ -26,6 +27,7 @@ static __always_inline void on_exec(void)
   slot = bpf_map_lookup_elem(&slots, &index);
   if (!slot) return;
   slot->tgid = 0;
+  forget_address_space(index);
   stop_if(slot->flags & AT_SLOT_STOP_AT_EXEC); /* before the notice: whoever reads it may resume the process */
   bpf_map_delete_elem(&targets, &tgid); /* absent already: nothing to do */
   notify(AT_EVENT_EXEC, index, 0);
@@ -45,9 +47,11 @@ static __always_inline void on_library_load(__u32 index)
 static __always_inline void on_thread_exit(void)
 {
   __u32 tgid = bpf_get_current_pid_tgid() >> 32;
+  __u32 *slot = bpf_map_lookup_elem(&targets, &tgid);
   struct thread_state *state;
 
-  if (!bpf_map_lookup_elem(&targets, &tgid)) return;
+  if (!slot) return;
+  leave_address_space(*slot);
   state = existing_thread_state();
   if (!state) return;
   if (state->call.sp) abandon_call(state); /* killed, or ended by itself, inside an allocator */

@@ -119,8 +119,11 @@ static __always_inline void count_walk(__u32 slot, __u32 status)
 static __always_inline void walk_stack(struct pt_regs *ctx, struct call *call, __u32 slot,
                                        struct at_unwind_scratch *scratch, struct walked_stack *walked)
 {
+  struct walk_start from = {
+      .pc = PT_REGS_IP(ctx), .sp = call->sp, .bp = PT_REGS_FP(ctx), .site = AT_UNWIND_ENTRY, .slot = slot};
+
   walked->hash = hash_seed(slot);
-  if (walk_tables(ctx, call->sp, slot, scratch, walked))
+  if (walk_tables(&from, scratch, walked))
     walk_frame_pointers(ctx, read_user_word(call->sp), scratch, walked);
   count_walk(slot, walked->status);
 }

@@ -141,19 +141,27 @@ struct walked_stack {
   __u32 status; /* enum at_stack_status */
 };
 
-/* Walks the stack of a function that has just been entered; `sp` is where its return address lies. */
-static __noinline int walk_tables(struct pt_regs *ctx, __u64 sp, __u32 slot, struct at_unwind_scratch *scratch,
-                                  struct walked_stack *walked)
+/* Where a walk begins. */
+struct walk_start {
+  __u64 pc;
+  __u64 sp; /* at AT_UNWIND_ENTRY where the return address lies */
+  __u64 bp;
+  __u32 site; /* enum at_unwind_site */
+  __u32 slot;
+};
+
+/* Walks a stack by the slot's tables; -1: it has none. */
+static __noinline int walk_tables(struct walk_start *from, struct at_unwind_scratch *scratch, struct walked_stack *walked)
 {
   __u32 changing = 0;
-  const struct at_unwind_process *process = unwind_process(slot, &changing);
+  const struct at_unwind_process *process = from ? unwind_process(from->slot, &changing) : NULL;
   struct at_unwind_state state;
   struct at_unwind_cache *cache;
   __u32 zero = 0;
 
   cache = bpf_map_lookup_elem(&unwind_caches, &zero);
-  if (!cache || !process || !scratch || !walked) return -1;
-  at_unwind_start(&state, PT_REGS_IP(ctx), sp, PT_REGS_FP(ctx), AT_UNWIND_ENTRY, walked->hash);
+  if (!cache || !process || !from || !scratch || !walked) return -1;
+  at_unwind_start(&state, from->pc, from->sp, from->bp, (enum at_unwind_site)from->site, walked->hash);
   state.changing = changing;
   for (int i = 0; i < AT_MAX_FRAMES; i++)
     if (at_unwind_step(&state, scratch, process, cache)) break;

@@ -45,6 +45,8 @@ std::string program(const std::string& name);
 
 /// What a malloc+free pair costs under each condition.
 nlohmann::json measure_pairs(const Options& options, const test::Deadline& deadline);
+/// What an mmap+munmap pair of the target, and a system call of anybody, cost.
+nlohmann::json measure_mappings(const Options& options, const test::Deadline& deadline);
 /// Real programs at real work.
 nlohmann::json measure_programs(const Options& options, const test::Deadline& deadline);
 /// The tracer's own figures: attach, report, memory, detach, size of the BPF programs.

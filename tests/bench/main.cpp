@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// bench [--quick] [--json FILE] [--memleak ROOT] [SECTION...]: measures what tracing costs. Sections: pairs, figures,
-// programs; without any, all. Needs root. Figures of different runs are not to be compared, only ratios within one.
+// bench [--quick] [--json FILE] [--memleak ROOT] [SECTION...]: measures what tracing costs. Sections: pairs, mappings,
+// figures, programs; without any, all. Needs root. Figures of different runs are not to be compared, only ratios within one.
 #include <fmt/core.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -31,7 +31,7 @@ std::optional<CommandLine> parse(const std::vector<std::string>& arguments) {
       line.json = arguments[++i];
     } else if (argument == "--memleak" && i + 1 < arguments.size()) {
       line.options.memleak = arguments[++i];
-    } else if (argument == "pairs" || argument == "figures" || argument == "programs") {
+    } else if (argument == "pairs" || argument == "mappings" || argument == "figures" || argument == "programs") {
       line.options.sections.push_back(argument);
     } else {
       return std::nullopt;
@@ -55,6 +55,7 @@ void run(const CommandLine& line) {
   fmt::print("kernel {}, {} CPUs; one run, conditions in alternating order: only ratios count\n",
              result.at("kernel").get<std::string>(), result.at("cpus").get<long>());
   if (line.options.wants("pairs")) result["pairs"] = measure_pairs(line.options, deadline);
+  if (line.options.wants("mappings")) result["mappings"] = measure_mappings(line.options, deadline);
   if (line.options.wants("figures")) result["figures"] = measure_figures(line.options, deadline);
   if (line.options.wants("programs")) result["programs"] = measure_programs(line.options, deadline);
   if (line.json.empty()) return;
@@ -75,7 +76,7 @@ int main(int argc, char** argv) {
   using namespace alloctrail::bench;
   const auto line = parse(std::vector<std::string>(argv + 1, argv + argc));
   if (!line) {
-    fmt::print(stderr, "usage: bench [--quick] [--json FILE] [--memleak ROOT] [pairs] [figures] [programs]\n");
+    fmt::print(stderr, "usage: bench [--quick] [--json FILE] [--memleak ROOT] [pairs] [mappings] [figures] [programs]\n");
     return 2;
   }
   if (geteuid() != 0) {

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * pair THREADS DEPTH pair|mix: works in rounds when told to, and prints what each cost.
+ * pair THREADS DEPTH pair|mix|map|call: works in rounds when told to, and prints what each cost.
  *   pair  malloc of 64 bytes and its free; mix: a free of an older block and a malloc, sizes and lifetimes of a server
+ *   map   mmap of a page and its munmap; call: a system call that does nothing
  *   DEPTH frames from the start of a thread to the call of malloc
  * "fill N" keeps N blocks, "drain" frees them, "rounds N PAIRS" has every thread do N rounds of PAIRS pairs at the same
  * time and answers {"ns":[mean nanoseconds per pair of a thread, for each round]}. */
 #include <pthread.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include "tests/workloads/truth.h"
@@ -19,7 +21,7 @@
 static struct {
   int threads;
   int depth;
-  int mixed;
+  const char* kind;
   volatile int rounds;
   volatile long pairs;
 } work;
@@ -57,6 +59,16 @@ static void do_pairs(long pairs) {
   }
 }
 
+static void do_maps(long pairs) {
+  long i;
+  for (i = 0; i < pairs; ++i) munmap(mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), 4096);
+}
+
+static void do_calls(long calls) {
+  long i;
+  for (i = 0; i < calls; ++i) syscall(SYS_getppid);
+}
+
 static void do_mix(long pairs, void** blocks, uint64_t* random) {
   long i;
   for (i = 0; i < pairs; ++i) {
@@ -77,8 +89,12 @@ static TRUTH_NOINLINE void do_rounds(int thread) {
     uint64_t begin;
     pthread_barrier_wait(&gate);
     begin = now_ns();
-    if (work.mixed) {
+    if (strcmp(work.kind, "mix") == 0) {
       do_mix(work.pairs, held[thread], &random[thread]);
+    } else if (strcmp(work.kind, "map") == 0) {
+      do_maps(work.pairs);
+    } else if (strcmp(work.kind, "call") == 0) {
+      do_calls(work.pairs);
     } else {
       do_pairs(work.pairs);
     }
@@ -142,7 +158,7 @@ int main(int argc, char** argv) {
   if (argc < 4) return 2;
   work.threads = atoi(argv[1]);
   work.depth = atoi(argv[2]);
-  work.mixed = strcmp(argv[3], "mix") == 0;
+  work.kind = argv[3];
   if (work.threads < 1 || work.threads > MAX_THREADS || work.depth < FIXED_FRAMES) return 2;
   pthread_barrier_init(&gate, NULL, (unsigned)work.threads + 1);
   for (thread = 0; thread < work.threads; ++thread) {

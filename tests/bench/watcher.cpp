@@ -7,6 +7,7 @@
 #include <csignal>
 #include <utility>
 
+#include "tests/bench/subject.h"
 #include "tests/support/child.h"
 #include "tests/support/leftovers.h"
 #include "tests/support/tracer.h"
@@ -22,8 +23,8 @@ void wait_until_clean(pid_t pid) {
 
 class Alloctrail : public Watcher {
  public:
-  Alloctrail(ProbeKind kind, pid_t pid, const test::Deadline& deadline)
-      : pid_(pid), tracer_({pid}, deadline, {"--probe-kind", name_of(kind)}) {}
+  Alloctrail(const std::vector<std::string>& options, pid_t pid, const test::Deadline& deadline)
+      : pid_(pid), tracer_({pid}, deadline, options) {}
   ~Alloctrail() override {
     tracer_.finish();
     wait_until_clean(pid_);
@@ -32,6 +33,17 @@ class Alloctrail : public Watcher {
  private:
   pid_t pid_;
   test::Tracer tracer_;
+};
+
+/// alloctrail on a process that does nothing.
+class AlloctrailElsewhere : public Watcher {
+ public:
+  explicit AlloctrailElsewhere(const test::Deadline& deadline)
+      : idle_({program("bench_pair"), "1", "5", "pair"}, deadline), alloctrail_({}, idle_.pid(), deadline) {}
+
+ private:
+  Subject idle_;
+  Alloctrail alloctrail_;
 };
 
 /// Line buffering for a program that writes to a pipe.
@@ -84,7 +96,20 @@ Condition empty_probes(std::string name, ProbeKind kind, EmptySites sites) {
 
 Condition alloctrail_full(ProbeKind kind, const test::Deadline& deadline) {
   return {.name = std::string("alloctrail, ") + name_of(kind) + " probes",
-          .attach = [&deadline, kind](pid_t pid) { return std::make_unique<Alloctrail>(kind, pid, deadline); }};
+          .attach = [&deadline, kind](pid_t pid) {
+            return std::make_unique<Alloctrail>(std::vector<std::string>{"--probe-kind", name_of(kind)}, pid, deadline);
+          }};
+}
+
+Condition alloctrail_with(std::string name, std::vector<std::string> options, const test::Deadline& deadline) {
+  return {.name = std::move(name), .attach = [&deadline, options = std::move(options)](pid_t pid) {
+            return std::make_unique<Alloctrail>(options, pid, deadline);
+          }};
+}
+
+Condition alloctrail_elsewhere(std::string name, const test::Deadline& deadline) {
+  return {.name = std::move(name),
+          .attach = [&deadline](pid_t) { return std::make_unique<AlloctrailElsewhere>(deadline); }};
 }
 
 Condition memleak(const Options& options, const test::Deadline& deadline) {

@@ -43,6 +43,10 @@ Condition nothing();
 Condition empty_probes(std::string name, ProbeKind kind, EmptySites sites);
 /// `alloctrail report -p PID --interval 1h`, the real program.
 Condition alloctrail_full(ProbeKind kind, const test::Deadline& deadline);
+/// The same with more options.
+Condition alloctrail_with(std::string name, std::vector<std::string> options, const test::Deadline& deadline);
+/// The same on another process than the one that is measured.
+Condition alloctrail_elsewhere(std::string name, const test::Deadline& deadline);
 /// libbpf-tools' memleak, on libc.
 Condition memleak(const Options& options, const test::Deadline& deadline);
 Condition heaptrack(const std::string& folder);

@@ -151,6 +151,8 @@ class ViewBuilder {
     check_indices();
     view_.accounting = accounting(now_);
     view_.balance = balance(now_);
+    view_.mapped = mapped_view(now_, query_.only_tid);
+    view_.top = query_.top;
     add_totals();
     add_threads();
     add_sites();

@@ -12,6 +12,7 @@
 #include "user/analysis/accounting.h"
 #include "user/analysis/balance.h"
 #include "user/analysis/limit_history.h"
+#include "user/analysis/mapped_table.h"
 #include "user/model/snapshot.h"
 
 namespace alloctrail {
@@ -98,6 +99,8 @@ struct ReportView {
   Table<SiteRow> sites;
   Accounting accounting;
   std::optional<Balance> balance;    ///< of the resident memory
+  std::optional<MappedView> mapped;  ///< who mapped what
+  std::optional<size_t> top;         ///< rows to show of what is not cut here: ReportQuery::top
   std::optional<LimitView> limit;    ///< set by whoever keeps the history
   Ranking ranking = Ranking::Outstanding;
   bool has_previous = false;  ///< rates and changes refer to the report before

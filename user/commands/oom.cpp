@@ -47,7 +47,7 @@ Result<Run> start(const OomOptions& options) {
   if (!log) return std::move(log).error();
   Result<std::unique_ptr<OomFeed>> feed = std::unique_ptr<OomFeed>();
   if (traces_targets(options)) {
-    auto trace = start_trace(options.tracing, options.all ? OomWatch::EveryProcess : OomWatch::Targets);
+    auto trace = start_trace(options.tracing, {.oom = options.all ? OomWatch::EveryProcess : OomWatch::Targets});
     if (!trace) return std::move(trace).error();
     run.trace = *std::move(trace);
     feed = run.trace->attach_oom_feed();

@@ -111,7 +111,7 @@ Result<ExitCode> run_report(const ReportOptions& options) {
   if (!signals) return std::move(signals).error();
   auto reporter = Reporter::open(options);
   if (!reporter) return std::move(reporter).error();
-  auto trace = start_trace(options.tracing);
+  auto trace = start_trace(options.tracing, {.ranges = options.no_mappings ? RangeTracking::Off : RangeTracking::On});
   if (!trace) return std::move(trace).error();
   std::string warning;
   DeathWatch deaths = DeathWatch::start(**trace, warning);

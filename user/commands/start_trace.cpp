@@ -25,9 +25,10 @@ Result<std::vector<Tgid>> select(const TargetOptions& selection) {
   return pids;
 }
 
-TraceOptions trace_options(const TracingOptions& options, OomWatch oom) {
+TraceOptions trace_options(const TracingOptions& options, TraceExtras extras) {
   TraceOptions result;
-  result.tracer.oom = oom;
+  result.tracer.oom = extras.oom;
+  result.tracer.ranges = extras.ranges;
   result.tracer.max_live_blocks = options.max_live_blocks;
   result.tracer.max_sites = options.max_sites;
   result.tracer.max_stacks = options.max_stacks;
@@ -39,8 +40,8 @@ TraceOptions trace_options(const TracingOptions& options, OomWatch oom) {
 
 }  // namespace
 
-Result<std::unique_ptr<Trace>> start_trace(const TracingOptions& options, OomWatch oom) {
-  if (!options.targets.command.empty()) return Trace::launch(trace_options(options, oom), options.targets.command);
+Result<std::unique_ptr<Trace>> start_trace(const TracingOptions& options, TraceExtras extras) {
+  if (!options.targets.command.empty()) return Trace::launch(trace_options(options, extras), options.targets.command);
   auto pids = select(options.targets);
   if (!pids) return std::move(pids).error();
   std::vector<TargetProcess> targets;
@@ -49,7 +50,7 @@ Result<std::unique_ptr<Trace>> start_trace(const TracingOptions& options, OomWat
     if (!target) return std::move(target).error();
     targets.push_back(*std::move(target));
   }
-  return Trace::attach(trace_options(options, oom), std::move(targets));
+  return Trace::attach(trace_options(options, extras), std::move(targets));
 }
 
 }  // namespace alloctrail

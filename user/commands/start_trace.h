@@ -10,7 +10,12 @@
 
 namespace alloctrail {
 
-[[nodiscard]] Result<std::unique_ptr<Trace>> start_trace(const TracingOptions& options,
-                                                         OomWatch oom = OomWatch::Targets);
+/// What a command needs besides the heap.
+struct TraceExtras {
+  OomWatch oom = OomWatch::Targets;
+  RangeTracking ranges = RangeTracking::Off;
+};
+
+[[nodiscard]] Result<std::unique_ptr<Trace>> start_trace(const TracingOptions& options, TraceExtras extras);
 
 }  // namespace alloctrail

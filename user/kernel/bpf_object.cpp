@@ -14,6 +14,7 @@ namespace alloctrail {
 namespace {
 
 constexpr uint32_t kFramesPerStack = 24;  // average depth the frame pool is sized for
+constexpr uint32_t kRangeRingBytes = 4u << 20;  // 65,536 system calls that map memory
 
 /// libbpf's last complaint, shown with the error it led to.
 std::string& last_libbpf_message() {
@@ -72,6 +73,19 @@ void set_attach_types(alloctrail_bpf& skeleton, ProbeKind kind) {
     bpf_program__set_expected_attach_type(program, static_cast<bpf_attach_type>(expected_attach_type(plain)));
 }
 
+void choose_range_programs(alloctrail_bpf& skeleton, RangeTracking ranges) {
+  const auto& programs = skeleton.progs;
+  const bool wanted = ranges == RangeTracking::On;
+  for (bpf_program* program : {programs.at_syscall_enter, programs.at_syscall_exit, programs.at_find_address_spaces})
+    bpf_program__set_autoload(program, wanted);
+  if (wanted) {
+    bpf_map__set_max_entries(skeleton.maps.range_records, kRangeRingBytes);
+  } else {
+    bpf_map__set_max_entries(skeleton.maps.range_calls, 1);
+    bpf_map__set_max_entries(skeleton.maps.address_spaces, 1);
+  }
+}
+
 /// A program that is not needed is not loaded; its absence costs nothing.
 void choose_programs(alloctrail_bpf& skeleton, const TracerOptions& options) {
   const auto& programs = skeleton.progs;
@@ -84,6 +98,7 @@ void choose_programs(alloctrail_bpf& skeleton, const TracerOptions& options) {
     bpf_map__set_max_entries(skeleton.maps.counters, 1);
     bpf_map__set_max_entries(skeleton.maps.probe_hits, 1);
   }
+  choose_range_programs(skeleton, options.ranges);
   for (const OomProgram& program : oom_programs(skeleton)) bpf_program__set_autoload(program.program, false);
   if (options.oom != OomWatch::Nobody) {
     choose_oom_programs(skeleton);

@@ -31,6 +31,13 @@ FeatureCheck check_oom_recorder() {
           .detail = feed ? "attached to signals, exits and oom:mark_victim" : feed.error().message};
 }
 
+FeatureCheck check_ranges(Result<std::unique_ptr<Tracer>>& tracer) {
+  const auto feed = tracer ? (*tracer)->attach_range_feed() : Result<std::unique_ptr<RangeFeed>>(tracer.error());
+  return {.name = "mapped memory by system calls",
+          .available = static_cast<bool>(feed),
+          .detail = feed ? "attached to sys_enter and sys_exit" : feed.error().message};
+}
+
 }  // namespace
 
 KernelFeatures examine_kernel() {
@@ -42,10 +49,11 @@ KernelFeatures examine_kernel() {
     result.checks.push_back(check_probe_kind(kind));
 
   const auto best = best_probe_kind();
-  auto tracer = best ? Tracer::load({.probe_kind = *best}) : Result<std::unique_ptr<Tracer>>(best.error());
+  auto tracer = best ? Tracer::load({.probe_kind = *best, .ranges = RangeTracking::On}) : Result<std::unique_ptr<Tracer>>(best.error());
   result.checks.push_back({.name = "programs and maps",
                            .available = static_cast<bool>(tracer),
                            .detail = tracer ? "loaded and verified" : tracer.error().message});
+  result.checks.push_back(check_ranges(tracer));
   result.checks.push_back(check_oom_recorder());
   if (tracer) result.maps = (*tracer)->map_memory();
   return result;

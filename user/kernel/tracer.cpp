@@ -344,6 +344,8 @@ std::vector<MapMemory> Tracer::map_memory() const {
 
 Result<std::unique_ptr<OomFeed>> Tracer::attach_oom_feed() { return OomFeed::attach(*object_); }
 
+Result<std::unique_ptr<RangeFeed>> Tracer::attach_range_feed() { return RangeFeed::attach(*object_); }
+
 at_counters Tracer::counters(Slot slot) const {
   return sum_over_cpus<at_counters>(bpf_map__fd(object_->skeleton->maps.counters), raw(slot));
 }

@@ -19,6 +19,7 @@
 #include "user/kernel/custodian.h"
 #include "user/kernel/oom_feed.h"
 #include "user/kernel/probe_link.h"
+#include "user/kernel/range_feed.h"
 #include "user/kernel/site_index.h"
 #include "user/kernel/unwind_pool.h"
 #include "user/model/snapshot.h"
@@ -28,6 +29,8 @@ namespace alloctrail {
 
 /// Whether allocations are accounted.
 enum class HeapAccounting { On, Off };
+/// Whether system calls that map memory are traced.
+enum class RangeTracking { On, Off };
 /// Whose deaths by the OOM killer are recorded.
 enum class OomWatch { Nobody, Targets, EveryProcess };
 
@@ -35,6 +38,7 @@ struct TracerOptions {
   ProbeKind probe_kind = ProbeKind::Session;
   HeapAccounting accounting = HeapAccounting::On;
   OomWatch oom = OomWatch::Nobody;
+  RangeTracking ranges = RangeTracking::Off;
   uint32_t max_live_blocks = 1u << 20;
   uint32_t max_sites = 1u << 18;
   uint32_t max_stacks = 1u << 16;
@@ -130,6 +134,8 @@ class Tracer {
   [[nodiscard]] std::vector<MapMemory> map_memory() const;
   /// The flight recorder, if TracerOptions::oom asked for one. It must not outlive the tracer.
   [[nodiscard]] Result<std::unique_ptr<OomFeed>> attach_oom_feed();
+  /// The system calls that map memory, if TracerOptions::ranges asked for them. It must not outlive the tracer.
+  [[nodiscard]] Result<std::unique_ptr<RangeFeed>> attach_range_feed();
 
  private:
   /// The probes of one process image. They go allocations first, so that the free of every block still recorded has a

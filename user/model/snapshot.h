@@ -17,6 +17,7 @@
 #include "alloctrail/counters.h"
 #include "alloctrail/records.h"
 #include "user/ids.h"
+#include "user/model/mapped.h"
 #include "user/model/memory.h"
 #include "user/model/residence.h"
 
@@ -155,7 +156,8 @@ struct Snapshot {
   std::optional<MemoryBounds> bounds;  ///< none after an exit
   std::vector<Thread> threads;         ///< every thread that has allocated; order of first allocation
   std::vector<Site> sites;
-  std::vector<Stack> stacks;           ///< those the sites refer to
+  std::vector<Stack> stacks;           ///< those the sites and the mapped ranges refer to
+  std::optional<Mapped> mapped;        ///< none if mapped ranges are not tracked
   std::vector<Probe> probes;
   at_counters counters{};
   uint64_t probe_misses = 0;           ///< probe hits the kernel did not deliver to our programs (recursion)

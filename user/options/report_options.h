@@ -27,6 +27,7 @@ struct ReportOptions {
   std::optional<Tid> tid;
   bool full_stacks = false;
   bool exact_bytes = false;
+  bool no_mappings = false;
 
   OutputFormat format = OutputFormat::Text;
   std::optional<std::string> output;  ///< none or "-": standard output

@@ -197,6 +197,70 @@ void append_sites(std::string& text, const Snapshot& snapshot, const ReportView&
   text += ']';
 }
 
+void append_mappings(std::string& text, const Snapshot& snapshot, const MappedView& view) {
+  StackWriter stacks(text, snapshot);
+  text += '[';
+  for (const MappedRow& shown : view.rows) {
+    const MappingRow& row = snapshot.mapped->rows[shown.row];
+    const bool known = row.stack.has_value();
+    Json object = {{"kind", name_of(shown.kind)},
+                   {"origin", name_of(row.origin)},
+                   {"tid", known ? Json(raw(row.tid)) : Json(nullptr)},
+                   {"thread", known ? Json(row.thread) : Json(nullptr)},
+                   {"path", row.path},
+                   {"bytes", row.standing.bytes},
+                   {"reserved_bytes", row.standing.reserved_bytes},
+                   {"ranges", row.standing.ranges},
+                   {"stack_status", known ? Json(stack_status_name(snapshot.stacks[*row.stack].status)) : Json(nullptr)}};
+    if (text.back() == '}') text += ',';
+    text += text_of(object);
+    text.pop_back();
+    text += ",\"stack\":";
+    if (known)
+      stacks.append(*row.stack, 0);
+    else
+      text += "[]";
+    text += '}';
+  }
+  text += ']';
+}
+
+Json mapped_json(const Mapped& mapped, const MappedView& view) {
+  const auto amount = [](const MappedAmount& of) {
+    return Json{{"bytes", of.bytes}, {"reserved_bytes", of.reserved_bytes}, {"ranges", of.ranges}};
+  };
+  Json kinds = Json::object();
+  for (const MappedKindRow& row : view.kinds)
+    kinds[name_of(row.kind)] = {{"all", amount(row.all)}, {"since_attach", amount(row.since)}};
+  const at_range_calls& calls = mapped.calls;
+  const uint64_t ended = calls.recorded + calls.without_effect + calls.failed + calls.lost;
+  return {{"all", amount(view.all)},
+          {"since_attach", amount(view.since)},
+          {"kinds", std::move(kinds)},
+          {"mapped_bytes", mapped.mapped_bytes},
+          {"unmapped_bytes", mapped.unmapped_bytes},
+          {"given_back_bytes", mapped.given_back_bytes},
+          {"balanced", view.balanced},
+          {"calls",
+           {{"begun", calls.begun},
+            {"recorded", calls.recorded},
+            {"without_effect", calls.without_effect},
+            {"failed", calls.failed},
+            {"lost", calls.lost},
+            {"in_flight", calls.begun - ended},
+            {"missed", mapped.misses}}},
+          {"lookups", mapped.lookups},
+          {"rebuilds", mapped.rebuilds},
+          {"maps",
+           {{"compared", mapped.check.done},
+            {"quiet", mapped.check.quiet},
+            {"bytes", mapped.check.maps_bytes},
+            {"missing_bytes", mapped.check.missing_bytes},
+            {"excess_bytes", mapped.check.excess_bytes},
+            {"access_bytes", mapped.check.access_bytes},
+            {"looked_up_bytes", mapped.check.looked_up_bytes}}}};
+}
+
 Json accounting_json(const Snapshot& snapshot, const Accounting& account) {
   Json object = Json::object();
   for (const CounterLine& line : account.lines) {
@@ -317,6 +381,11 @@ std::string report_json(const Snapshot& snapshot, const ReportView& view) {
                      {"accounting", accounting_json(snapshot, view.accounting)},
                      {"probes", probes_json(snapshot.probes)}};
   add_surroundings(tail, snapshot, view);
+  if (view.mapped) {
+    tail["mapped"] = mapped_json(*snapshot.mapped, *view.mapped);
+    text += ",\"mappings\":";
+    append_mappings(text, snapshot, *view.mapped);
+  }
   text += ',';
   text += std::string_view(text_of(tail)).substr(1);
   return text;

@@ -8,6 +8,7 @@
 
 #include "user/output/balance_text.h"
 #include "user/output/limit_text.h"
+#include "user/output/mapped_text.h"
 #include "user/output/report_text_parts.h"
 #include "user/output/text_table.h"
 #include "user/output/units.h"
@@ -146,7 +147,7 @@ std::string report_text(const Snapshot& snapshot, const ReportView& view, const 
          stack_table_text(snapshot, view, style) +
          left_out_line(view.stacks.left_out_rows, view.stacks.left_out, "stack", style) + '\n' +
          (view.balance ? balance_text(snapshot, *view.balance, style) + '\n' : "") +
-         accounting_text(snapshot, view, style);
+         mapped_text(snapshot, view, style) + accounting_text(snapshot, view, style);
 }
 
 }  // namespace alloctrail

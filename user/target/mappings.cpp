@@ -115,6 +115,12 @@ Result<UniqueFd> open_without_process(const Mapping& mapping) {
 
 }  // namespace
 
+bool names_shared_memory(std::string_view path) {
+  for (const std::string_view prefix : {"[anon_shmem:", "/memfd:", "/SYSV", "/dev/shm/", "/dev/zero"})
+    if (path.starts_with(prefix)) return true;
+  return false;
+}
+
 std::optional<Mapping> parse_mapping(std::string_view line) {
   Mapping out;
   uint64_t major = 0, minor = 0;

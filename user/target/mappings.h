@@ -35,6 +35,10 @@ struct Mapping {
   bool deleted = false;
 };
 
+/// Is this the name of shared memory: tmpfs, a System V segment, memfd? Their inodes are of file systems that no path
+/// leads to.
+[[nodiscard]] bool names_shared_memory(std::string_view path);
+
 /// Parses one line of a maps or smaps file; nothing if it makes no sense, or is not the head of a range.
 [[nodiscard]] std::optional<Mapping> parse_mapping(std::string_view line);
 

@@ -23,14 +23,6 @@ bool no_access(const Mapping& m) {
   return !m.readable && !m.writable && !m.executable;
 }
 
-/// tmpfs, SysV segments and memfd have inodes of a file system that no path leads to.
-bool is_shared_memory(const Mapping& m) {
-  if (m.path.starts_with("[anon_shmem:")) return true;
-  for (const std::string_view prefix : {"/memfd:", "/SYSV", "/dev/shm/", "/dev/zero"})
-    if (m.path.starts_with(prefix)) return true;
-  return false;
-}
-
 /// Names that allocators give their memory with PR_SET_VMA_ANON_NAME: "[anon: glibc: malloc arena]",
 /// "[anon:jemalloc_pg]" ...
 bool is_named_by_allocator(const Mapping& m) {
@@ -73,7 +65,7 @@ uint64_t Residence::*kind_of(const std::vector<ResidentRange>& ranges, size_t at
   const Mapping& m = ranges[at].mapping;
   if (m.path == "[heap]") return &Residence::brk_heap;
   if (m.path == "[stack]" || ranges[at].grows_down) return &Residence::main_stack;
-  if (is_shared_memory(m) || (m.shared && m.file.inode == 0)) return &Residence::shared;
+  if (names_shared_memory(m.path) || (m.shared && m.file.inode == 0)) return &Residence::shared;
   if (m.file.inode != 0) return &Residence::file;
   if (is_named_by_allocator(m)) return &Residence::named_allocator;
   if (!is_anonymous(m)) return &Residence::special;
@@ -105,6 +97,27 @@ Residence residence_of(const std::vector<ResidentRange>& ranges, std::vector<uin
     if (no_access(ranges[i].mapping)) out.reserved_bytes += ranges[i].mapping.end - ranges[i].mapping.start;
   }
   out.ranges = ranges.size();
+  return out;
+}
+
+OlderRanges classify_older(const std::vector<Mapping>& maps, Tgid pid) {
+  std::vector<ResidentRange> ranges;
+  for (const Mapping& mapping : maps) ranges.push_back({.mapping = mapping, .bytes = {}});
+  std::vector<uint64_t> pointers = read_stack_pointers(pid);
+  std::ranges::sort(pointers);
+  const std::set<uint64_t> sizes = stack_sizes(ranges, pointers);
+  OlderRanges out;
+  for (size_t i = 0; i < ranges.size(); ++i) {
+    const Mapping& m = ranges[i].mapping;
+    const auto kind = kind_of(ranges, i, pointers, sizes);
+    if (kind == &Residence::brk_heap || kind == &Residence::named_allocator) out.allocators.push_back({m.start, m.end});
+    if (kind == &Residence::arenas) {
+      const bool followed = i + 1 < ranges.size() && no_access(maps[i + 1]) && maps[i + 1].start == m.end;
+      out.allocators.push_back({m.start, followed ? maps[i + 1].end : m.end});
+    }
+    if (kind == &Residence::thread_stacks)
+      out.thread_stacks.push_back({has_guard(ranges, i) ? maps[i - 1].start : m.start, m.end});
+  }
   return out;
 }
 

@@ -11,6 +11,7 @@
 #include "user/ids.h"
 #include "user/model/residence.h"
 #include "user/result.h"
+#include "user/target/mapped_ranges.h"
 #include "user/target/smaps.h"
 
 namespace alloctrail {
@@ -19,6 +20,15 @@ namespace alloctrail {
 /// pointer, or is of the size of one that does and has a guard below it. `vm_rss_bytes` and `read_at` are left to the
 /// caller.
 [[nodiscard]] Residence residence_of(const std::vector<ResidentRange>& ranges, std::vector<uint64_t> stack_pointers);
+
+/// What ranges of a process are for, as far as can be told from outside.
+struct OlderRanges {
+  std::vector<AddressInterval> allocators;     ///< the heap, arenas, ranges that allocators have named
+  std::vector<AddressInterval> thread_stacks;  ///< with their guards
+};
+
+/// Sorts what a running process has mapped. `maps` by ascending address.
+[[nodiscard]] OlderRanges classify_older(const std::vector<Mapping>& maps, Tgid pid);
 
 /// The stack pointer in the text of /proc/PID/task/TID/syscall; nothing of a thread that runs.
 [[nodiscard]] std::optional<uint64_t> parse_stack_pointer(std::string_view syscall_text);

@@ -19,7 +19,24 @@ ProcessImage::ProcessImage(TraceContext context, TargetProcess target, Slot slot
 Result<ProcessImage> ProcessImage::open(TraceContext context, TargetProcess target) {
   auto slot = context.tracer.open_slot(target.identity.pid);
   if (!slot) return std::move(slot).error();
-  return ProcessImage(context, std::move(target), *slot);
+  ProcessImage image(context, std::move(target), *slot);
+  image.begin_ranges();
+  return image;
+}
+
+/// Before the probes: what is mapped while they are being attached is known by who mapped it.
+void ProcessImage::begin_ranges() {
+  if (context_.ranges == nullptr) return;
+  auto watch = RangeWatch::begin(*context_.ranges, slot_, pid());
+  if (watch)
+    ranges_ = *std::move(watch);
+  else
+    warnings_.push_back(fmt::format("mapped memory is not tracked: {}", watch.error().message));
+}
+
+void ProcessImage::close() {
+  if (ranges_) ranges_->end();
+  context_.tracer.close_slot(slot_);
 }
 
 Status ProcessImage::attach_mapped_files() {
@@ -125,6 +142,32 @@ void ProcessImage::add_threads_and_sites(Snapshot& snapshot, bool ended) {
   }
 }
 
+void ProcessImage::add_ranges(Snapshot& snapshot, bool ended) {
+  if (!ranges_) return;
+  ranges_->update();
+  std::unordered_map<uint32_t, std::string> living;
+  if (!ended) {
+    ranges_->reconcile();
+    for (ThreadName& thread : read_threads(pid())) living[raw(thread.tid)] = std::move(thread.comm);
+  }
+  std::unordered_map<uint32_t, uint32_t> stack_rows;
+  snapshot.mapped = ranges_->state({
+      .thread =
+          [&](uint32_t index) {
+            RawThread thread = context_.tracer.thread(index);
+            const auto name = living.find(raw(thread.tid));
+            if (!thread.exited && name != living.end()) thread.comm = name->second;
+            return thread;
+          },
+      .stack =
+          [&](StackId id) {
+            const auto [row, is_new] = stack_rows.try_emplace(raw(id), snapshot.stacks.size());
+            if (is_new) snapshot.stacks.push_back(stack_names_.get(id, context_.tracer, context_.symbolizer, space_));
+            return row->second;
+          },
+  });
+}
+
 void ProcessImage::add_probes(Snapshot& snapshot) {
   uint64_t hits = 0;
   for (const AttachedProbe& probe : probes_) {
@@ -157,6 +200,7 @@ Snapshot ProcessImage::snapshot(EndReason end, std::optional<std::chrono::nanose
   result.warnings = warnings_;
   if (!ended) add_surroundings(result);
   add_threads_and_sites(result, ended);
+  add_ranges(result, ended);
   add_probes(result);
   result.counters = context_.tracer.counters(slot_);
   result.probe_misses = context_.tracer.missed_hits();

@@ -14,6 +14,7 @@
 #include "user/target/process.h"
 #include "user/target/residence.h"
 #include "user/trace/probe_planner.h"
+#include "user/trace/range_watch.h"
 #include "user/trace/stack_names.h"
 #include "user/trace/unwind_planner.h"
 
@@ -22,6 +23,7 @@ namespace alloctrail {
 /// What all images of a run share.
 struct TraceContext {
   Tracer& tracer;
+  RangeFeed* ranges;  ///< null: mapped ranges are not tracked
   ProbePlanner& probes;
   UnwindPlanner& unwinding;
   Symbolizer& symbolizer;
@@ -48,6 +50,11 @@ class ProcessImage {
   [[nodiscard]] const AddressSpace& address_space() const { return space_; }
   [[nodiscard]] const std::vector<std::string>& warnings() const { return warnings_; }
 
+  /// Takes what system calls have changed since the last time.
+  void update_ranges() {
+    if (ranges_) ranges_->update();
+  }
+
   /// Names a stack while its libraries are mapped.
   void name_stack(StackId id);
   /// The state now. `older` marks an age pass that has just been run.
@@ -55,7 +62,7 @@ class ProcessImage {
   /// Removes the probes; what was gathered stays readable.
   void detach() { context_.tracer.detach(slot_); }
   /// Removes the probes and forgets the live blocks.
-  void close() { context_.tracer.close_slot(slot_); }
+  void close();
 
  private:
   struct AttachedProbe {
@@ -68,7 +75,9 @@ class ProcessImage {
   void remember_probes(const PlannedModule& module, const std::vector<uint32_t>& indices);
   void refresh_figures();
   void add_surroundings(Snapshot& snapshot);
+  void begin_ranges();
   void add_threads_and_sites(Snapshot& snapshot, bool ended);
+  void add_ranges(Snapshot& snapshot, bool ended);
   void add_probes(Snapshot& snapshot);
 
   TraceContext context_;
@@ -82,6 +91,7 @@ class ProcessImage {
   std::vector<std::string> warnings_;
   ProcessFigures figures_;
   ResidenceReader residence_;
+  std::optional<RangeWatch> ranges_;
 };
 
 }  // namespace alloctrail

@@ -55,7 +55,19 @@ Status Trace::load() {
   tracer_ = *std::move(tracer);
   unwinding_.emplace(*tracer_);
   epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
-  return watch(tracer_->event_fd());
+  if (auto watched = watch(tracer_->event_fd()); !watched) return watched;
+  return options_.tracer.ranges == RangeTracking::On ? watch_ranges() : ok();
+}
+
+/// A kernel that cannot trace system calls traces the heap all the same.
+Status Trace::watch_ranges() {
+  auto feed = tracer_->attach_range_feed();
+  if (!feed) {
+    messages_.push_back(fmt::format("mapped memory is not tracked: {}", feed.error().message));
+    return ok();
+  }
+  ranges_ = *std::move(feed);
+  return watch(ranges_->event_fd());
 }
 
 Status Trace::watch(int fd) {
@@ -135,6 +147,7 @@ std::vector<Snapshot> Trace::handle_events() {
     handle(event, ended);
     take_events();
   }
+  for (ProcessImage& image : images_) image.update_ranges();
   collect_exits(ended);
   return ended;
 }

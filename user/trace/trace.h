@@ -62,8 +62,9 @@ class Trace {
   Status load();
   Status add(TargetProcess target);
   Status watch(int fd);
+  Status watch_ranges();
   Status wait_for_allocator();
-  [[nodiscard]] TraceContext context() { return {*tracer_, probes_, *unwinding_, symbolizer_}; }
+  [[nodiscard]] TraceContext context() { return {*tracer_, ranges_.get(), probes_, *unwinding_, symbolizer_}; }
   void take_events();
   void handle(const KernelEvent& event, std::vector<Snapshot>& ended);
   void follow_exec(Images::iterator image, std::vector<Snapshot>& ended);
@@ -73,6 +74,7 @@ class Trace {
 
   TraceOptions options_;
   std::unique_ptr<Tracer> tracer_;
+  std::unique_ptr<RangeFeed> ranges_;  ///< none if not asked for, or if this kernel has not what it takes
   ProbePlanner probes_;
   std::optional<UnwindPlanner> unwinding_;
   Symbolizer symbolizer_;

@@ -20,8 +20,11 @@ struct walked_stack {
 };
 static void note_load(__u32 slot) {}
 
-static int walk_tables(struct pt_regs *ctx, __u64 sp, __u32 slot, struct at_unwind_scratch *scratch,
-                       struct walked_stack *walked)
+struct walk_start {
+  __u64 pc, sp, bp;
+  __u32 site, slot;
+};
+static int walk_tables(struct walk_start *from, struct at_unwind_scratch *scratch, struct walked_stack *walked)
 {
   return -1;
 }
@@ -39,6 +42,20 @@ static void on_mark(void *ctx, struct task_struct___oom *task, __u32 tgid, __u32
 static void on_signal_met(void *ctx) {}
 static void on_victim_exit(void *ctx) {}
 static void count_late_call(void) {}
+
+/* System calls come from tracepoints the machine does not have; what is made of their records is user space's. */
+#define ALLOCTRAIL_BPF_RANGES_H
+struct task_struct___range {
+  int tgid;
+};
+struct bpf_iter__task {
+  struct task_struct *task;
+};
+static void on_syscall_enter(__u64 number) {}
+static void on_syscall_exit(void *ctx, __u64 result) {}
+static void note_address_space(struct task_struct___range *task) {}
+static void forget_address_space(__u32 slot) {}
+static void leave_address_space(__u32 slot) {}
 
 #include "bpf/alloctrail.bpf.c"
 
