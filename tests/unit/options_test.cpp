@@ -46,6 +46,7 @@ TEST(Options, DefaultsOfAReport) {
   EXPECT_FALSE(o.tracing.older);
   EXPECT_FALSE(o.tid);
   EXPECT_FALSE(o.full_stacks);
+  EXPECT_EQ(o.stacks, StackLayout::List);
   EXPECT_FALSE(o.exact_bytes);
   EXPECT_EQ(o.format, OutputFormat::Text);
   EXPECT_FALSE(o.output);
@@ -58,8 +59,8 @@ TEST(Options, DefaultsOfAReport) {
 
 TEST(Options, EveryOptionArrives) {
   const ReportOptions o = report(
-      "report --pid 7 -i 500ms -n 3 -d 1m --top 5 --min-size 64KiB --older 90s -t 8 --full-stacks --bytes --json-lines "
-      "-o out.jsonl --color never --probe-kind multi --max-live 1000 --max-stacks 1Mi --max-sites 2k");
+      "report --pid 7 -i 500ms -n 3 -d 1m --top 5 --min-size 64KiB --older 90s -t 8 --full-stacks --stacks tree --bytes "
+      "--json-lines -o out.jsonl --color never --probe-kind multi --max-live 1000 --max-stacks 1Mi --max-sites 2k");
   EXPECT_EQ(o.interval, milliseconds(500));
   EXPECT_EQ(o.count, 3u);
   EXPECT_EQ(o.duration, seconds(60));
@@ -68,6 +69,7 @@ TEST(Options, EveryOptionArrives) {
   EXPECT_EQ(o.tracing.older, seconds(90));
   EXPECT_EQ(o.tid, Tid{8});
   EXPECT_TRUE(o.full_stacks);
+  EXPECT_EQ(o.stacks, StackLayout::Tree);
   EXPECT_TRUE(o.exact_bytes);
   EXPECT_EQ(o.format, OutputFormat::JsonLines);
   EXPECT_EQ(o.output, "out.jsonl");
@@ -126,7 +128,7 @@ TEST(Options, HelpAndVersionAreTextToPrint) {
   for (const char* word : {"-p, --pid",      "--comm",       "--cgroup",       "[-- COMMAND ARGS...]",
                            "-i, --interval", "-n, --count",  "-d, --duration", "--top",
                            "--min-size",     "--older",      "-t, --tid",      "--json ",
-                           "--json-lines",   "-o, --output", "--full-stacks",  "--bytes",
+                           "--json-lines",   "-o, --output", "--full-stacks",  "--stacks",     "--bytes",
                            "--color",        "--max-live",   "--max-stacks",   "--max-sites",
                            "--probe-kind",   "EXAMPLES",     "What to trace:", "Output:"}) {
     EXPECT_NE(text("report --help").find(word), std::string::npos) << word;

@@ -47,7 +47,7 @@ TEST(ReportJson, TheObjectHasExactlyTheDocumentedFields) {
   thread.insert({"tid", "name", "alive", "share"});
   EXPECT_EQ(keys(report["threads"][0]), thread);
   std::set<std::string> site = figures;
-  site.insert({"tid", "thread", "stack_status", "stack"});
+  site.insert({"tid", "thread", "name", "stack_status", "stack"});
   EXPECT_EQ(keys(report["sites"][0]), site);
   EXPECT_EQ(keys(report["sites"][0]["stack"][0]),
             (std::set<std::string>{"address", "function", "module", "module_offset", "file", "line", "inlined",
@@ -113,8 +113,35 @@ TEST(ReportJson, ThreadsAndSitesAreRankedAndComplete) {
   EXPECT_EQ(site["thread"], "worker-2");
   EXPECT_EQ(site["outstanding_blocks"], 125'000);
   EXPECT_EQ(site["allocated_bytes"], 12'689'280);
+  EXPECT_EQ(site["name"], "OrderBook::add");
   EXPECT_EQ(site["stack_status"], "complete");
   EXPECT_EQ(report["threads_left_out"], (json{{"rows", 0}, {"bytes", 0}, {"blocks", 0}}));
+}
+
+TEST(ReportJson, CallTreeIsThereOnDemandDepthFirst) {
+  EXPECT_FALSE(parsed(leaking()).contains("call_tree"));
+  ReportQuery query;
+  query.stacks = StackLayout::Tree;
+  query.top = 1;
+  const Snapshot before = leaking_before();
+  const json report = parsed(leaking(), &before, query);
+  const json& tree = report["call_tree"];
+  ASSERT_EQ(tree.size(), 4u);
+  for (size_t i = 0; i < 4; ++i) EXPECT_EQ(tree[i]["depth"], i);
+  EXPECT_EQ(tree[0]["frame"]["function"], "start_thread");
+  EXPECT_EQ(tree[0]["bytes"], 12'739'280);
+  EXPECT_EQ(tree[0]["blocks"], 125'100);
+  EXPECT_EQ(tree[0]["own_bytes"], 0);
+  EXPECT_EQ(tree[0]["change_bytes"], 6'344'640);
+  EXPECT_EQ(tree[0]["stack_status"], "complete");
+  EXPECT_EQ(tree[3]["frame"]["function"], "OrderBook::add(Order const&)");
+  EXPECT_EQ(tree[3]["frame"]["line"], 88);
+  EXPECT_EQ(tree[3]["own_blocks"], 125'100);
+  EXPECT_EQ(tree[3]["left_out"], (json{{"rows", 0}, {"bytes", 0}, {"blocks", 0}}));
+  EXPECT_EQ(keys(tree[0]), (std::set<std::string>{"depth", "bytes", "blocks", "own_bytes", "own_blocks", "change_bytes",
+                                                  "change_blocks", "stack_status", "left_out", "frame"}));
+  EXPECT_EQ(report["call_tree_left_out"], (json{{"rows", 1}, {"bytes", 307'200}, {"blocks", 300}}));
+  EXPECT_EQ(report["call_tree_frameless"], (json{{"bytes", 0}, {"blocks", 0}}));
 }
 
 TEST(ReportJson, StacksStartAtTheCallerAndAddressesAreHexStrings) {

@@ -110,6 +110,49 @@ TEST_F(ReportText, OlderBlocksRankAndTheTablesSayIt) {
   expect_golden("report_older", report(now, nullptr, {}, plain(100)));
 }
 
+// Two requests that leak through different lines, a cache, a stack that was cut, one without frames.
+Snapshot with_calls() {
+  Snapshot s = leaking();
+  const Stack leak = samples::leak_stack();
+  std::vector<Frame> other(leak.frames.begin(), leak.frames.end());
+  other[2] = samples::frame(0x401340, "OrderBook::cancel(Order const&)", "/src/orders/order_book.cpp", 131);
+  s.stacks.push_back({other, AT_STACK_complete});
+  s.stacks.push_back({{leak.frames[0], leak.frames[2], leak.frames[3]}, AT_STACK_no_rule});
+  s.stacks.push_back({{}, AT_STACK_scratch_busy});
+  s.sites.push_back({2, 2, {2'000'000, 20'000}, {}, {}});
+  s.sites.push_back({2, 3, {4'096, 1}, {}, {}});
+  s.sites.push_back({2, 4, {100, 1}, {}, {}});
+  s.counters.seen_calls += 20'002;
+  s.counters.seen_bytes += 2'004'196;
+  s.counters.tracked_calls += 20'002;
+  s.counters.tracked_bytes += 2'004'196;
+  return s;
+}
+
+ReportQuery tree_query() {
+  ReportQuery query;
+  query.stacks = StackLayout::Tree;
+  return query;
+}
+
+TEST_F(ReportText, CallTreeMergesCallers) {
+  const Snapshot before = leaking_before();
+  expect_golden("report_tree", report(with_calls(), &before, tree_query(), plain(100)));
+}
+
+TEST_F(ReportText, CallTreeOfTheTopPlacesInAsciiSaysWhatIsLeftOut) {
+  ReportQuery query = tree_query();
+  query.top = 2;
+  ReportStyle style = plain(70);
+  style.text.charset = Charset::Ascii;
+  expect_golden("report_tree_top", report(with_calls(), nullptr, query, style));
+}
+
+TEST_F(ReportText, IdleProcessHasNoCallTree) {
+  const std::string text = report(samples::idle(), nullptr, tree_query(), plain(80));
+  EXPECT_NE(text.find("CALL TREE by outstanding bytes\nnothing is outstanding\n"), std::string::npos) << text;
+}
+
 TEST_F(ReportText, HostileNamesStayOnTheirLineAndInTheirColumn) {
   Snapshot now = leaking();
   now.process.command = "evil\n\x1b[2J\x1b]0;title\x07 --name=\xff\xfe";
@@ -132,6 +175,7 @@ TEST_F(ReportText, NothingIsWiderThanTheScreen) {
     // Sentences are wrapped, so their longest piece is the limit.
     EXPECT_LE(widest_line(report(with_losses(), &before, {}, plain(width))), std::max(width, size_t{65})) << width;
     EXPECT_LE(widest_line(report(leaking(), &before, {}, plain(width))), std::max(width, size_t{45})) << width;
+    EXPECT_LE(widest_line(report(with_calls(), &before, tree_query(), plain(width))), std::max(width, size_t{45})) << width;
   }
 }
 
@@ -177,7 +221,7 @@ TEST_F(ReportText, DeepStacksAreCutUnlessAllFramesAreAskedFor) {
   now.stacks[0] = {frames, AT_STACK_truncated};
   const auto count = [](const std::string& text) {
     size_t lines = 0;
-    for (size_t at = text.find("recurse"); at != std::string::npos; at = text.find("recurse", at + 1)) ++lines;
+    for (size_t at = text.find("/src/r.c:7"); at != std::string::npos; at = text.find("/src/r.c:7", at + 1)) ++lines;
     return lines;
   };
   const std::string cut = report(now, nullptr, {}, plain(80));

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "user/analysis/allocator_frames.h"
+#include "user/analysis/frame_places.h"
 #include "user/analysis/shown_frames.h"
 
 namespace alloctrail {
@@ -18,7 +19,7 @@ namespace {
 // only callers are shown, stacks that look the same are the same: their frames by source line, or by address without one.
 class StackNumbers {
  public:
-  explicit StackNumbers(FrameChoice choice) : choice_(choice) {}
+  explicit StackNumbers(FrameChoice choice) : choice_(choice), places_(choice) {}
 
   // For each stack of the snapshot its number.
   std::vector<uint32_t> number(const Snapshot& snapshot) {
@@ -35,27 +36,15 @@ class StackNumbers {
   std::string key(const Stack& stack) {
     std::string bytes(1, static_cast<char>(stack.status));
     for (const uint32_t i : shown_frames(stack, choice_)) {
-      const Frame& frame = stack.frames[i];
-      const uint64_t place = choice_ == FrameChoice::All ? raw(frame.address) : place_number(frame);
+      const uint64_t place = places_.number(stack.frames[i]);
       bytes.append(reinterpret_cast<const char*>(&place), sizeof(place));
     }
     return bytes;
   }
 
-  // Frames are shared between stacks, so that most are known by where they lie in memory.
-  uint64_t place_number(const Frame& frame) {
-    const auto [known, is_new] = by_frame_.try_emplace(&frame);
-    if (!is_new) return known->second;
-    std::string place = frame.file.empty() ? std::to_string(raw(frame.address)) : std::to_string(frame.line);
-    if (!frame.file.empty()) place.append(1, '\0').append(frame.function).append(1, '\0').append(frame.file);
-    known->second = by_place_.try_emplace(std::move(place), by_place_.size()).first->second;
-    return known->second;
-  }
-
   FrameChoice choice_;
+  FramePlaces places_;
   std::unordered_map<std::string, uint32_t> numbers_;
-  std::unordered_map<const Frame*, uint64_t> by_frame_;
-  std::unordered_map<std::string, uint64_t> by_place_;
 };
 
 // A thread across snapshots: thread ids are used again, so the how-manieth thread with that id counts too.
@@ -117,10 +106,6 @@ Rate rate(Amount now, Amount before, double seconds) {
   return {per_second(now.bytes, before.bytes, seconds), per_second(now.blocks, before.blocks, seconds)};
 }
 
-Change change(Amount now, Amount before) {
-  return {static_cast<int64_t>(now.bytes - before.bytes), static_cast<int64_t>(now.blocks - before.blocks)};
-}
-
 template <class Map, class Key>
 Usage find_or_nothing(const Map& map, const Key& key) {
   const auto found = map.find(key);
@@ -139,7 +124,10 @@ class ViewBuilder {
     view_.ranking = now.older_than ? Ranking::Older : Ranking::Outstanding;
     view_.only_tid = query.only_tid;
     view_.frames = query.frames;
-    if (usable) before_ = summarize(*previous, query, shown, exact);
+    if (usable) {
+      previous_ = previous;
+      before_ = summarize(*previous, query, shown, exact);
+    }
     const auto since = usable ? now.elapsed - previous->elapsed : now.elapsed;
     seconds_ = std::chrono::duration<double>(since).count();
     shown_stacks_ = shown.number(now);
@@ -157,6 +145,7 @@ class ViewBuilder {
     add_threads();
     add_sites();
     add_stacks();
+    if (query_.stacks == StackLayout::Tree) add_call_tree();
     return std::move(view_);
   }
 
@@ -238,6 +227,19 @@ class ViewBuilder {
     finish(view_.stacks, [](const StackRow& row) { return row.stack; });
   }
 
+  HeldStacks held_stacks(const Snapshot& snapshot) const {
+    HeldStacks held{snapshot.stacks, std::vector<Amount>(snapshot.stacks.size())};
+    for (const Site& site : snapshot.sites)
+      if (is_wanted(snapshot.threads[site.thread], query_)) held.amounts[site.stack] += view_.ranked(usage_of(site));
+    return held;
+  }
+
+  void add_call_tree() {
+    std::optional<HeldStacks> before;
+    if (previous_ != nullptr) before.emplace(held_stacks(*previous_));
+    view_.call_tree = call_tree(held_stacks(now_), before ? &*before : nullptr, query_.frames, query_.top);
+  }
+
   // Sorts as "largest first, then smallest id first".
   template <class Id>
   static auto rank_of(Amount amount, Id id) {
@@ -270,6 +272,7 @@ class ViewBuilder {
   }
 
   const Snapshot& now_;
+  const Snapshot* previous_ = nullptr;  // none, or one that can be compared with
   const ReportQuery& query_;
   ReportView view_;
   Before before_;

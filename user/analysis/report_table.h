@@ -11,16 +11,19 @@
 
 #include "user/analysis/accounting.h"
 #include "user/analysis/balance.h"
+#include "user/analysis/call_tree.h"
+#include "user/analysis/change.h"
 #include "user/analysis/limit_history.h"
 #include "user/analysis/mapped_table.h"
+#include "user/analysis/shown_frames.h"
 #include "user/model/snapshot.h"
 
 namespace alloctrail {
 
-/// Which frames of a stack a report shows.
-enum class FrameChoice {
-  Callers,  ///< without the allocator's own frames at the inner end
-  All,
+/// How a report shows the stacks.
+enum class StackLayout {
+  List,  ///< one below the other
+  Tree,  ///< as a call tree
 };
 
 /// What the user asked to see of a snapshot.
@@ -28,6 +31,7 @@ struct ReportQuery {
   std::optional<size_t> top;    ///< rows of each table; none: all
   std::optional<Tid> only_tid;  ///< only this thread's rows; the totals stay those of the process
   FrameChoice frames = FrameChoice::Callers;
+  StackLayout stacks = StackLayout::List;
 };
 
 /// What a row stands for: blocks allocated and freed since the attach.
@@ -37,13 +41,6 @@ struct Usage {
   Amount older;  ///< outstanding blocks older than Snapshot::older_than
   [[nodiscard]] Amount outstanding() const { return allocated - freed; }
   friend bool operator==(Usage, Usage) = default;
-};
-
-/// Outstanding now minus outstanding in the report before.
-struct Change {
-  int64_t bytes = 0;
-  int64_t blocks = 0;
-  friend bool operator==(Change, Change) = default;
 };
 
 struct Rate {
@@ -97,6 +94,7 @@ struct ReportView {
   Table<ThreadRow> threads;
   Table<StackRow> stacks;  ///< only stacks that hold ranked blocks
   Table<SiteRow> sites;
+  std::optional<CallTree> call_tree;  ///< if StackLayout::Tree was asked for
   Accounting accounting;
   std::optional<Balance> balance;    ///< of the resident memory
   std::optional<MappedView> mapped;  ///< who mapped what

@@ -1,27 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "user/analysis/shown_frames.h"
 
-#include <algorithm>
 #include <numeric>
-#include <string_view>
 
 #include "user/analysis/allocator_frames.h"
+#include "user/analysis/frame_origin.h"
 
 namespace alloctrail {
-namespace {
-
-bool is_standard_library_frame(const Frame& frame) {
-  const std::string_view file = frame.file;
-  const std::string_view function = frame.function;
-  const std::string_view module = frame.module;
-  if (file.find("/include/c++/") != file.npos || file.find("/c++/v1/") != file.npos) return true;
-  if (!file.empty()) return false;
-  if (function.starts_with("std::") || function.starts_with("__gnu_cxx::")) return true;
-  const std::string_view base = module.substr(module.rfind('/') + 1);
-  return base.starts_with("libstdc++.") || base.starts_with("libc++.");
-}
-
-}  // namespace
 
 std::vector<uint32_t> shown_frames(const Stack& stack, FrameChoice choice) {
   const auto size = static_cast<uint32_t>(stack.frames.size());

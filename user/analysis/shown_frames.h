@@ -5,10 +5,15 @@
 #include <cstdint>
 #include <vector>
 
-#include "user/analysis/report_table.h"
 #include "user/model/snapshot.h"
 
 namespace alloctrail {
+
+/// Which frames of a stack a report shows.
+enum class FrameChoice {
+  Callers,  ///< without the allocator's own frames at the inner end
+  All,
+};
 
 /// Indices into `stack.frames`, innermost first. With FrameChoice::Callers the allocator's own frames at the inner end are
 /// left out, and of frames of the C++ standard library in a row only the outermost named one stays: the call that the

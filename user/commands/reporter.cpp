@@ -23,6 +23,7 @@ Reporter::Reporter(const ReportOptions& options, std::unique_ptr<Sink> sink)
   query_.top = options.rows();
   query_.only_tid = options.tid;
   query_.frames = options.full_stacks || format_ != OutputFormat::Text ? FrameChoice::All : FrameChoice::Callers;
+  query_.stacks = options.stacks;
   style_.text = text_style(goes_to_stdout(options) ? STDOUT_FILENO : -1, options.color);
   style_.bytes = options.exact_bytes ? ByteFigures::Exact : ByteFigures::Scaled;
 }

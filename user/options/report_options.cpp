@@ -39,6 +39,11 @@ void declare_contents(CLI::App& app, ReportOptions& o) {
   group.value("-t,--tid", "TID", "list only this thread of the -p processes", "a thread id from 1 to 4194304",
               [&](const std::string& text) { return store<uint64_t>(parse_number(text), 1, kMaxPid, o.tid); });
   group.flag("--no-mappings", "leave out who maps memory; spares each system call of this host some 30 ns", o.no_mappings);
+  group.value("--stacks", "LAYOUT", "list, or tree: merged from the outer end, with totals [list]", "list or tree",
+              [&](const std::string& text) {
+                o.stacks = text == "tree" ? StackLayout::Tree : StackLayout::List;
+                return text == "tree" || text == "list";
+              });
   group.flag("--full-stacks", "show the allocator's own frames and every caller", o.full_stacks);
   group.flag("--bytes", "exact bytes instead of KiB and MiB", o.exact_bytes);
 }
@@ -91,6 +96,7 @@ Subcommand declare_report(CLI::App& root) {
       "  alloctrail report -p 1234                         a report every 2 s until Ctrl-C\n"
       "  alloctrail report -p 1234 -i 10s -n 6             six reports, 10 s apart\n"
       "  alloctrail report -p 1234 -d 1m --older 30s       what is still held 30 s after it was allocated\n"
+      "  alloctrail report -p 1234 -n 1 --stacks tree      one report, its stacks as a call tree\n"
       "  alloctrail report --comm nginx --json-lines -o nginx.jsonl\n"
       "  alloctrail report --min-size 4KiB -- ./server --port 8080");
   return {app, [options, json](const std::optional<Words>& program) -> Result<Command> {

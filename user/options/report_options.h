@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "user/analysis/report_table.h"
 #include "user/ids.h"
 #include "user/options/tracing_options.h"
 #include "user/output/terminal.h"
@@ -26,6 +27,7 @@ struct ReportOptions {
   static constexpr size_t kTextRows = 10;
   std::optional<Tid> tid;
   bool full_stacks = false;
+  StackLayout stacks = StackLayout::List;
   bool exact_bytes = false;
   bool no_mappings = false;
 

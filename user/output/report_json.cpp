@@ -11,6 +11,8 @@
 #include <utility>
 
 #include "user/analysis/allocator_frames.h"
+#include "user/analysis/site_name.h"
+#include "user/output/frame_text.h"
 #include "user/output/memory_json.h"
 #include "user/output/units.h"
 
@@ -106,6 +108,15 @@ Json threads_json(const Snapshot& snapshot, const ReportView& view) {
   return array;
 }
 
+Json left_out_json(size_t rows, Amount amount) {
+  return {{"rows", rows}, {"bytes", amount.bytes}, {"blocks", amount.blocks}};
+}
+
+template <class Row>
+Json left_out_json(const Table<Row>& table) {
+  return left_out_json(table.left_out_rows, table.left_out);
+}
+
 // A JSON string. Nearly all names are plain, and most of a report is names.
 void append_string(std::string& text, const std::string& raw) {
   const bool plain =
@@ -186,7 +197,10 @@ void append_sites(std::string& text, const Snapshot& snapshot, const ReportView&
     const Thread& thread = snapshot.threads[row.thread];
     Json object = {{"tid", raw(thread.tid)}, {"thread", thread.name}};
     put_figures(object, row.figures, snapshot);
-    object["stack_status"] = stack_status_name(snapshot.stacks[row.stack].status);
+    const Stack& stack = snapshot.stacks[row.stack];
+    const auto naming = naming_frame(stack);
+    object["name"] = naming ? site_name_text(stack.frames[*naming]) : "";
+    object["stack_status"] = stack_status_name(stack.status);
     if (text.back() == '}') text += ',';
     text += text_of(object);
     text.pop_back();
@@ -220,6 +234,29 @@ void append_mappings(std::string& text, const Snapshot& snapshot, const MappedVi
       stacks.append(*row.stack, 0);
     else
       text += "[]";
+    text += '}';
+  }
+  text += ']';
+}
+
+void append_call_tree(std::string& text, const Snapshot& snapshot, const CallTree& tree) {
+  text += '[';
+  for (const CallNode& node : tree.nodes) {
+    const Stack& stack = snapshot.stacks[node.stack];
+    Json object = {{"depth", node.depth},
+                   {"bytes", node.total.bytes},
+                   {"blocks", node.total.blocks},
+                   {"own_bytes", node.own.bytes},
+                   {"own_blocks", node.own.blocks},
+                   {"change_bytes", node.change ? Json(node.change->bytes) : Json(nullptr)},
+                   {"change_blocks", node.change ? Json(node.change->blocks) : Json(nullptr)},
+                   {"stack_status", stack_status_name(node.status)},
+                   {"left_out", left_out_json(node.left_out_calls, node.left_out)}};
+    if (text.back() == '}') text += ',';
+    text += text_of(object);
+    text.pop_back();
+    text += ",\"frame\":";
+    append_frame(text, stack.frames[node.frame], node.frame < allocator_frame_count(stack));
     text += '}';
   }
   text += ']';
@@ -294,11 +331,6 @@ Json probes_json(const std::vector<Probe>& probes) {
                      {"hits", probe.hits}});
   }
   return array;
-}
-
-template <class Row>
-Json left_out_json(const Table<Row>& table) {
-  return {{"rows", table.left_out_rows}, {"bytes", table.left_out.bytes}, {"blocks", table.left_out.blocks}};
 }
 
 Json head_json(const Snapshot& snapshot, const ReportView& view) {
@@ -377,9 +409,18 @@ std::string report_json(const Snapshot& snapshot, const ReportView& view) {
   text.pop_back();
   text += ",\"sites\":";
   append_sites(text, snapshot, view);
+  if (view.call_tree) {
+    text += ",\"call_tree\":";
+    append_call_tree(text, snapshot, *view.call_tree);
+  }
   Json tail = {{"sites_left_out", left_out_json(view.sites)},
                      {"accounting", accounting_json(snapshot, view.accounting)},
                      {"probes", probes_json(snapshot.probes)}};
+  if (view.call_tree) {
+    tail["call_tree_left_out"] = left_out_json(view.call_tree->left_out_roots, view.call_tree->left_out);
+    tail["call_tree_frameless"] = {{"bytes", view.call_tree->frameless.bytes},
+                                   {"blocks", view.call_tree->frameless.blocks}};
+  }
   add_surroundings(tail, snapshot, view);
   if (view.mapped) {
     tail["mapped"] = mapped_json(*snapshot.mapped, *view.mapped);

@@ -138,14 +138,19 @@ std::string thread_table(const Snapshot& snapshot, const ReportView& view, const
          left_out_line(view.threads.left_out_rows, view.threads.left_out, "thread", style);
 }
 
+std::string stacks(const Snapshot& snapshot, const ReportView& view, const ReportStyle& style) {
+  if (view.call_tree) return call_tree_text(snapshot, view, style);
+  return stack_table_text(snapshot, view, style) +
+         left_out_line(view.stacks.left_out_rows, view.stacks.left_out, "stack", style);
+}
+
 }  // namespace
 
 std::string report_text(const Snapshot& snapshot, const ReportView& view, const ReportStyle& style) {
   return warnings(snapshot, style) + process_line(snapshot, style) + time_line(snapshot, view, style) +
          limit_text(view, style) + '\n' +
          totals(snapshot, view, style) + '\n' + thread_table(snapshot, view, style) + '\n' +
-         stack_table_text(snapshot, view, style) +
-         left_out_line(view.stacks.left_out_rows, view.stacks.left_out, "stack", style) + '\n' +
+         stacks(snapshot, view, style) + '\n' +
          (view.balance ? balance_text(snapshot, *view.balance, style) + '\n' : "") +
          mapped_text(snapshot, view, style) + accounting_text(snapshot, view, style);
 }

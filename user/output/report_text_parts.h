@@ -20,11 +20,19 @@ namespace alloctrail {
 /// What the tables are ranked by: "outstanding bytes", "bytes older than 1 min".
 [[nodiscard]] std::string ranked_words(const Snapshot& snapshot, const ReportView& view);
 
+/// How the walk of a stack ended, as a part of a sentence.
+[[nodiscard]] const char* status_sentence(at_stack_status status);
+/// Whether that needs no mention with every stack.
+[[nodiscard]] bool is_expected(at_stack_status status);
+
 /// The frames of one stack, a line each, and how it ended if not at the thread's first function.
 [[nodiscard]] std::string frames_text(const Stack& stack, FrameChoice choice, const TextStyle& style);
 
 /// The stacks with their frames.
 [[nodiscard]] std::string stack_table_text(const Snapshot& snapshot, const ReportView& view, const ReportStyle& style);
+
+/// The call tree, and what of it is not shown.
+[[nodiscard]] std::string call_tree_text(const Snapshot& snapshot, const ReportView& view, const ReportStyle& style);
 
 /// Where every call seen went: one sentence, and a line for each thing lost.
 [[nodiscard]] std::string accounting_text(const Snapshot& snapshot, const ReportView& view, const ReportStyle& style);
