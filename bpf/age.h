@@ -4,7 +4,7 @@
 #ifndef ALLOCTRAIL_BPF_AGE_H
 #define ALLOCTRAIL_BPF_AGE_H
 
-#include "bpf/count.h"
+#include "bpf/sample.h"
 
 /* Blocks with a birth before this (CLOCK_MONOTONIC in ms, modulo 2^32) are old. Set by user space before each pass. */
 __u32 age_cutoff_ms;
@@ -19,6 +19,7 @@ static __always_inline void add_if_older(const struct at_live *record)
   if (!site) return;
   at_add(&site->older_bytes, record->size_bytes);
   at_add(&site->older_blocks, 1);
+  if (cfg.samples) add_sample(record, AT_SAMPLES_OLDER);
 }
 
 #endif

@@ -13,6 +13,9 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
 
+/* Set by user space before load, and known to the verifier from then on. */
+#define AT_READ_ONLY_DATA const volatile
+
 #define AT_KERNEL_TYPE __attribute__((preserve_access_index))
 
 /* A pending return probe of a task; kernel/events/uprobes.c. Newest first, `stack` ascends along `next`. */

@@ -3,26 +3,31 @@
 #ifndef ALLOCTRAIL_BPF_LIVE_H
 #define ALLOCTRAIL_BPF_LIVE_H
 
+#include "bpf/sample.h"
 #include "bpf/site.h"
 
 #define EEXIST 17
 
-static __always_inline void credit_site(__u32 index, __u64 size_bytes)
+static __always_inline void credit_site(const struct at_live *record)
 {
+  __u32 index = record->site;
   struct at_site *site = bpf_map_lookup_elem(&sites, &index);
 
   if (!site) return;
-  at_add(&site->allocated_bytes, size_bytes);
+  at_add(&site->allocated_bytes, record->size_bytes);
   at_add(&site->allocated_blocks, 1);
+  if (cfg.samples) add_sample(record, AT_SAMPLES_ALLOCATED);
 }
 
-static __always_inline void debit_site(__u32 index, __u64 size_bytes)
+static __always_inline void debit_site(const struct at_live *record)
 {
+  __u32 index = record->site;
   struct at_site *site = bpf_map_lookup_elem(&sites, &index);
 
   if (!site) return;
-  at_add(&site->freed_bytes, size_bytes);
+  at_add(&site->freed_bytes, record->size_bytes);
   at_add(&site->freed_blocks, 1);
+  if (cfg.samples) add_sample(record, AT_SAMPLES_FREED);
 }
 
 /* Takes the record out of the table into *record. Returns 0 if there was one and this CPU is the one that removed it. */
@@ -42,18 +47,19 @@ static __noinline long replace_live(__u32 slot, __u64 key, struct at_live *recor
 
   if (!record) return -1;
   if (take_live(key, &old) == 0) {
-    debit_site(old.site, old.size_bytes);
+    debit_site(&old);
     count_sized(slot, missed_free, old.size_bytes);
   }
   return bpf_map_update_elem(&live, &key, record, BPF_ANY);
 }
 
 /* Records a block the program was just given. */
-static __always_inline void record_live(__u32 slot, __u64 address, __u64 size_bytes, __u32 site)
+static __always_inline void record_live(__u32 slot, __u64 address, __u64 size_bytes, __u32 site, __u8 rung)
 {
   __u64 key = AT_LIVE_KEY(slot, address);
   struct at_live record = {
       .size_bytes = size_bytes,
+      .rung = rung,
       .site = site,
       .birth_ms = bpf_ktime_get_ns() / 1000000,
   };
@@ -73,7 +79,7 @@ static __always_inline void record_live(__u32 slot, __u64 address, __u64 size_by
     count_sized(slot, lost_live_full, size_bytes);
     return;
   }
-  credit_site(site, size_bytes);
+  credit_site(&record);
   count_sized(slot, tracked, size_bytes);
 }
 

@@ -8,10 +8,11 @@
 #include "alloctrail/counters.h"
 #include "alloctrail/probe.h"
 #include "alloctrail/records.h"
+#include "alloctrail/sampling.h"
 #include "bpf/kernel_types.h"
 
 /* Set in read-only data before load; the defaults load and verify alone. */
-const volatile struct at_config cfg = {
+AT_READ_ONLY_DATA struct at_config cfg = {
     .max_sites = 1 << 18,
     .max_stacks = 1 << 16,
     .max_frames = 1 << 20,
@@ -36,6 +37,46 @@ struct {
   __type(key, struct at_site_key);
   __type(value, __u32);
 } site_ids SEC(".maps");
+
+/* What the sampled records of a site stand for, by the site's index. One element where nothing is sampled. */
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct at_site_samples);
+} site_samples SEC(".maps");
+
+/* The sampling table, filled before anything is attached and never changed: records refer to it for good. */
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, AT_SAMPLE_RUNGS * AT_SAMPLE_CLASSES);
+  __type(key, __u32);
+  __type(value, struct at_sample_class);
+} sample_classes SEC(".maps");
+
+/* Slot -> the rung at which its process is sampled now. */
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, AT_MAX_SLOTS);
+  __type(key, __u32);
+  __type(value, __u32);
+} sample_rungs SEC(".maps");
+
+/* --thread: numbers and names of the threads whose allocations are recorded. Filled before anything is attached. */
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, AT_MAX_WANTED_THREADS);
+  __type(key, __u32);
+  __type(value, __u32);
+} wanted_threads SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, AT_MAX_WANTED_THREADS);
+  __type(key, struct at_thread_name);
+  __type(value, __u32);
+} wanted_names SEC(".maps");
 
 /* Stack hash -> index into stacks. Looked at only when a site is new. Full: the site gets stack 0, counted stack_full. */
 struct {

@@ -95,10 +95,12 @@ static __always_inline void abandon_call(struct thread_state *state)
 
   if (call->flags & AT_PROBE_THROWS)
     count_sized(state->slot, failed, call->size_bytes);
+  else if (call->left_out)
+    count_left_out(state->slot, call->left_out, call->size_bytes);
   else
     count_sized(state->slot, lost_return, call->size_bytes);
   if (call->has_aside) {
-    debit_site(call->aside.site, call->aside.size_bytes);
+    debit_site(&call->aside);
     count(state->slot, released);
     call->has_aside = 0;
   }
@@ -123,7 +125,7 @@ static __always_inline int release_block(__u32 slot, __u64 address)
   struct at_live record;
 
   if (take_live(AT_LIVE_KEY(slot, address), &record)) return 0;
-  debit_site(record.site, record.size_bytes);
+  debit_site(&record);
   count(slot, released);
   return 1;
 }
@@ -166,11 +168,15 @@ static __always_inline int enter_allocation(struct pt_regs *ctx, __u64 cookie, _
     return 1;
   }
   count_sized(slot, seen, request.size_bytes);
-  if (request.size_bytes < cfg.min_size_bytes && !request.old) {
-    count_sized(slot, filtered, request.size_bytes);
+  call = &state->call;
+  call->left_out = leave_out(slot, request.size_bytes, &call->rung);
+  set_aside(call, slot, request.old);
+  if (call->left_out && !call->has_aside && flags & AT_PROBE_LEAF) {
+    /* Nothing depends on how it ends. */
+    count_left_out(slot, call->left_out, request.size_bytes);
+    if (request.old) release_unknown(slot);
     return 1;
   }
-  call = &state->call;
   call->sp = sp;
   call->size_bytes = request.size_bytes;
   call->out = request.old ? request.old : request.out;
@@ -178,8 +184,7 @@ static __always_inline int enter_allocation(struct pt_regs *ctx, __u64 cookie, _
   call->shape = shape;
   call->flags = flags;
   call->return_address = flags & AT_PROBE_THROWS ? read_user_word(sp) : 0;
-  set_aside(call, slot, request.old);
-  call->site = current_site(ctx, state);
+  call->site = call->left_out ? 0 : current_site(ctx, state);
   return 0;
 }
 
@@ -205,7 +210,7 @@ static __always_inline void put_back(struct call *call, __u32 slot)
   if (!call->has_aside) return;
   call->has_aside = 0;
   if (bpf_map_update_elem(&live, &key, &call->aside, BPF_NOEXIST) == 0) return;
-  debit_site(call->aside.site, call->aside.size_bytes);
+  debit_site(&call->aside);
   count(slot, realloc_aside_full);
   count(slot, released);
 }
@@ -214,7 +219,7 @@ static __always_inline void finish_realloc(struct call *call, __u32 slot)
 {
   if (call->has_aside) {
     call->has_aside = 0;
-    debit_site(call->aside.site, call->aside.size_bytes);
+    debit_site(&call->aside);
     count(slot, released);
   } else if (call->out) {
     release_unknown(slot);
@@ -248,11 +253,11 @@ static __always_inline void leave_allocation(struct pt_regs *ctx, __u64 cookie, 
     return;
   }
   if (is_realloc(call->shape)) finish_realloc(call, slot);
-  if (call->size_bytes < cfg.min_size_bytes) {
-    count_sized(slot, filtered, call->size_bytes); /* a realloc to less: its old block had to be released first */
+  if (call->left_out) {
+    count_left_out(slot, call->left_out, call->size_bytes);
     return;
   }
-  record_live(slot, address, call->size_bytes, call->site);
+  record_live(slot, address, call->size_bytes, call->site, call->rung);
 }
 
 /* Does this release only carry on one that has been accounted already? Asked when it finds no record. */

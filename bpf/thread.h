@@ -18,7 +18,9 @@ struct call {
   __u8 flags;
   struct at_live aside; /* realloc: the old block's record, taken out of the live table until the outcome is known */
   __u32 has_aside;
-  __u32 reserved;
+  __u8 left_out; /* why it is not going to be recorded: sample.h */
+  __u8 rung;     /* of the sampling rate at its entry */
+  __u16 reserved;
 };
 
 struct thread_state {

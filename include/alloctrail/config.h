@@ -5,6 +5,8 @@
 
 #include "alloctrail/abi.h"
 
+#define AT_MAX_WANTED_THREADS 256 /* --thread, numbers and names each */
+
 struct at_config {
   __u64 hash_seed_low; /* random per run, so that no target can prepare colliding stacks */
   __u64 hash_seed_high;
@@ -13,7 +15,9 @@ struct at_config {
   __u32 max_stacks;
   __u32 max_frames;
   __u32 max_threads;
+  __u32 samples;         /* not every allocation is recorded: sampling.h */
+  __u32 filters_threads; /* only threads in wanted_threads or wanted_names are recorded */
 };
-AT_ASSERT_SIZE(at_config, 40);
+AT_ASSERT_SIZE(at_config, 48);
 
 #endif

@@ -18,10 +18,10 @@
   X(tracked_bytes, "bytes of the allocations that entered the live table")                                    \
   X(failed_calls, "allocations that returned NULL, an error or an exception")                                 \
   X(failed_bytes, "bytes of the allocations that failed")                                                     \
-  X(sampled_out_calls, "allocations left out by sampling")                                                    \
+  X(sampled_out_calls, "allocations left out by sampling, failed ones among them")                                                    \
   X(sampled_out_bytes, "bytes left out by sampling")                                                          \
-  X(filtered_calls, "allocations smaller than --min-size")                                                    \
-  X(filtered_bytes, "bytes of the allocations smaller than --min-size")                                       \
+  X(filtered_calls, "allocations left out by --min-size or --thread")                                                    \
+  X(filtered_bytes, "bytes left out by --min-size or --thread")                                       \
   X(lost_live_full_calls, "allocations lost: the live table was full or had no memory")                                 \
   X(lost_live_full_bytes, "bytes lost: the live table was full or had no memory")                                       \
   X(lost_site_full_calls, "allocations lost because the site table was full")                                 \
@@ -34,8 +34,8 @@
   X(lost_fault_bytes, "bytes lost because the result could not be read from the target")                      \
   X(lost_range_calls, "allocations lost because their address does not fit the live table's key")             \
   X(lost_range_bytes, "bytes lost because the address does not fit the live table's key")                     \
-  X(released_calls, "blocks handed back: free, delete, successful realloc")                                   \
-  X(free_unknown_calls, "of those, blocks not in the table: older than the attach, filtered, or lost")        \
+  X(released_calls, "blocks handed back: free, delete, realloc that did not fail or was left out")                                   \
+  X(free_unknown_calls, "of those, blocks not in the table: sampled out, filtered, older than the attach, or lost; a free cannot tell")        \
   X(free_null_calls, "free(NULL) calls, which release nothing")                                               \
   X(missed_free_calls, "blocks whose address was handed out again before a free was seen")                    \
   X(missed_free_bytes, "bytes of the blocks whose free was missed")                                           \

@@ -30,6 +30,7 @@ enum at_phase {
 #define AT_PROBE_ZERO_FREES 2u   /* realloc(p, 0) frees p and returns NULL (glibc, jemalloc, tcmalloc)                */
 #define AT_PROBE_SESSION 4u      /* the program's result 1 keeps the kernel from probing the return of this call      */
 #define AT_PROBE_HANDS_ON 8u     /* a release that may pass its block on to another probed release                    */
+#define AT_PROBE_LEAF 16u        /* an allocation that no other probed allocation is a part of: its return may be left */
 
 /* Cookie bits: 0-15 probe index, 16-27 slot, 28-31 shape, 32-33 phase, 34-39 flags, 40-55 bytes pushed since entry. */
 #define AT_COOKIE_PROBE(c) ((__u32)((c) & 0xffff))

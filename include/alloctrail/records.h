@@ -11,7 +11,9 @@
 #define AT_LIVE_KEY(slot, address) ((__u64)(slot) << AT_LIVE_ADDRESS_BITS | (address))
 
 struct at_live {
-  __u64 size_bytes;
+  __u64 size_bytes : 48;
+  __u64 rung : 8; /* of the sampling rate it was recorded at: alloctrail/sampling.h */
+  __u64 reserved : 8;
   __u32 site;     /* index into sites */
   __u32 birth_ms; /* CLOCK_MONOTONIC in ms, modulo 2^32 (49 days) */
 };
@@ -94,6 +96,11 @@ struct at_thread {
   char comm[16];
 };
 AT_ASSERT_SIZE(at_thread, 40);
+
+struct at_thread_name {
+  char comm[16]; /* zeros behind its end */
+};
+AT_ASSERT_SIZE(at_thread_name, 16);
 
 enum at_thread_state { AT_THREAD_UNUSED = 0, AT_THREAD_ALIVE = 1, AT_THREAD_EXITED = 2 };
 

@@ -59,13 +59,17 @@ TEST(Options, DefaultsOfAReport) {
 
 TEST(Options, EveryOptionArrives) {
   const ReportOptions o = report(
-      "report --pid 7 -i 500ms -n 3 -d 1m --top 5 --min-size 64KiB --older 90s -t 8 --full-stacks --stacks tree --bytes "
-      "--json-lines -o out.jsonl --color never --probe-kind multi --max-live 1000 --max-stacks 1Mi --max-sites 2k");
+      "report --pid 7 -i 500ms -n 3 -d 1m --top 5 --min-size 64KiB --sample 1M --thread 9 --thread io --older 90s -t 8 "
+      "--full-stacks --stacks tree --bytes --json-lines "
+      "-o out.jsonl --color never --probe-kind multi --max-live 1000 --max-stacks 1Mi --max-sites 2k");
   EXPECT_EQ(o.interval, milliseconds(500));
   EXPECT_EQ(o.count, 3u);
   EXPECT_EQ(o.duration, seconds(60));
   EXPECT_EQ(o.rows(), 5u);
   EXPECT_EQ(o.tracing.min_size_bytes, 65'536u);
+  EXPECT_EQ(o.tracing.sample_rate_bytes, 1'048'576u);
+  EXPECT_EQ(o.tracing.only_tids, std::vector<Tid>{Tid{9}});
+  EXPECT_EQ(o.tracing.only_names, std::vector<std::string>{"io"});
   EXPECT_EQ(o.tracing.older, seconds(90));
   EXPECT_EQ(o.tid, Tid{8});
   EXPECT_TRUE(o.full_stacks);
@@ -127,7 +131,7 @@ TEST(Options, HelpAndVersionAreTextToPrint) {
   }
   for (const char* word : {"-p, --pid",      "--comm",       "--cgroup",       "[-- COMMAND ARGS...]",
                            "-i, --interval", "-n, --count",  "-d, --duration", "--top",
-                           "--min-size",     "--older",      "-t, --tid",      "--json ",
+                           "--min-size",     "--sample",     "--thread",     "--older",      "-t, --tid",      "--json ",
                            "--json-lines",   "-o, --output", "--full-stacks",  "--stacks",     "--bytes",
                            "--color",        "--max-live",   "--max-stacks",   "--max-sites",
                            "--probe-kind",   "EXAMPLES",     "What to trace:", "Output:"}) {
@@ -206,6 +210,14 @@ TEST(Options, ValuesOutOfBoundsAreNamedWithTheirBounds) {
       {"--duration 0", "--duration '0': must be a time from 10ms to 365d, such as 30s or 1h"},
       {"--older 0", "--older '0': must be a time from 1ms to 30d, such as 10s or 5m"},
       {"--top 0", "--top '0': must be a number from 1 to 1000000"},
+      {"--sample 0",
+       "--sample '0': must be a size from 1KiB to 16MiB, such as 64KiB; without it every allocation is recorded"},
+      {"--sample 1TiB",
+       "--sample '1TiB': must be a size from 1KiB to 16MiB, such as 64KiB; without it every allocation is recorded"},
+      {"--thread 0",
+       "--thread '0': must be a thread id from 1 to 4194304 or a name of 1 to 15 bytes, at most 256 of each"},
+      {"--thread sixteen-bytes-ab", "--thread 'sixteen-bytes-ab': must be a thread id from 1 to 4194304 or a name of 1 "
+                                    "to 15 bytes, at most 256 of each"},
       {"--min-size 2TiB", "--min-size '2TiB': must be a size up to 1TiB, such as 64, 4KiB or 1M"},
       {"--tid 0", "--tid '0': must be a thread id from 1 to 4194304"},
       {"--tid 4194305", "--tid '4194305': must be a thread id from 1 to 4194304"},

@@ -70,7 +70,7 @@ TEST(ProbePlan, AllocationsAreProbedAtEntryAndReturnReleasesAtEntry) {
   EXPECT_EQ(plan.probes[0].function, "malloc");
   EXPECT_EQ(plan.probes[0].moment, ProbeMoment::EntryAndReturn);
   EXPECT_EQ(plan.probes[0].file_offset, ElfImage::file_offset(0));
-  EXPECT_EQ(plan.probes[0].flags, 0u);
+  EXPECT_EQ(plan.probes[0].flags, AT_PROBE_LEAF);
   EXPECT_EQ(plan.probes[1].function, "free");
   EXPECT_EQ(plan.probes[1].shape, AT_SHAPE_FREE);
   EXPECT_EQ(plan.probes[1].moment, ProbeMoment::Entry);
@@ -126,7 +126,10 @@ TEST(ProbePlan, AllocationThatCallsAnotherKeepsItsOwnProbe) {
   image.soname = "libc.so.6";
   image.add("malloc", kOwnWork);
   image.add("calloc", ElfImage::join({{0x53}, ElfImage::transfer(kCall, 1, 1, 0), {0x5b, 0xc3}}));
-  EXPECT_EQ(entered(plan_of(image)), (Names{"malloc", "calloc"}));
+  const ModulePlan plan = plan_of(image);
+  EXPECT_EQ(entered(plan), (Names{"malloc", "calloc"}));
+  EXPECT_EQ(find(plan, "malloc", ProbeMoment::EntryAndReturn)->flags, AT_PROBE_LEAF);
+  EXPECT_EQ(find(plan, "calloc", ProbeMoment::EntryAndReturn)->flags, 0u);
 }
 
 TEST(ProbePlan, RoundingFunctionKeepsItsProbeSinceTheSizeChangesBehindIt) {
@@ -279,8 +282,14 @@ TEST(ProbePlan, ReallocToZeroIsFlaggedByAllocator) {
   glibc.add("realloc", kOwnWork);
   musl.add("realloc", kOwnWork);
   musl.add("__malloc_donate", kOwnWork);
-  EXPECT_EQ(plan_of(glibc).probes.at(0).flags, AT_PROBE_ZERO_FREES);
-  EXPECT_EQ(plan_of(musl).probes.at(0).flags, 0u);
+  EXPECT_EQ(plan_of(glibc).probes.at(0).flags, AT_PROBE_ZERO_FREES | AT_PROBE_LEAF);
+  EXPECT_EQ(plan_of(musl).probes.at(0).flags, AT_PROBE_LEAF);
+}
+
+TEST(ProbePlan, AllocationOfUnknownMakeMayBeAWrapper) {
+  ElfImage image;
+  image.add("malloc", kOwnWork);
+  EXPECT_EQ(plan_of(image).probes.at(0).flags, 0u);
 }
 
 TEST(ProbePlan, LocalMallocCountsOnlyInAFileKnownToHoldAnAllocator) {

@@ -55,6 +55,28 @@ TEST(ReportJson, TheObjectHasExactlyTheDocumentedFields) {
   EXPECT_EQ(keys(report["probes"][0]), (std::set<std::string>{"function", "module", "offset", "kind", "site", "hits"}));
 }
 
+TEST(ReportJson, SampledFiguresHaveTheirIntervals) {
+  const json report = parsed(samples::sampled());
+  EXPECT_EQ(report["sampling"], (json{{"rate_bytes", 65'536}, {"highest_rate_bytes", 65'536}}));
+  for (const json* row : {&report["totals"], &report["threads"][0], &report["sites"][0]})
+    for (const char* what : {"outstanding", "allocated", "freed"})
+      for (const char* unit : {"_bytes", "_blocks"}) {
+        const std::string name = std::string(what) + unit;
+        EXPECT_LE((*row)[name + "_low"], (*row)[name]) << name;
+        EXPECT_GE((*row)[name + "_high"], (*row)[name]) << name;
+      }
+  EXPECT_EQ(report["sites"][0]["outstanding_samples"], 193);
+  EXPECT_LT(report["sites"][0]["outstanding_bytes_low"], report["sites"][0]["outstanding_bytes"]);
+  const json& exact = report["threads"][1];
+  EXPECT_EQ(exact["name"], "orders");
+  EXPECT_EQ(exact["outstanding_bytes_low"], exact["outstanding_bytes_high"]);
+  const json& freed = report["threads"][2];
+  EXPECT_EQ(freed["outstanding_bytes"], 0);
+  EXPECT_EQ(freed["outstanding_bytes_high"], 241'755) << "3.69 rates";
+  EXPECT_TRUE(report["accounting"]["balanced"].get<bool>()) << report["accounting"];
+  EXPECT_EQ(report["accounting"]["live_blocks"], 493);
+}
+
 TEST(ReportJson, HeadAndTotalsHoldTheSnapshotsFigures) {
   const Snapshot before = leaking_before();
   const json report = parsed(leaking(), &before);

@@ -75,6 +75,11 @@ class ReportText : public testing::Test {
   static void set_zone(const char* zone) { ::setenv("TZ", zone, 1), ::tzset(); }
 };
 
+TEST_F(ReportText, SampledFiguresHaveTheirIntervals) {
+  const Snapshot before = leaking_before();
+  expect_golden("report_sampled", report(samples::sampled(), &before, {}, plain(100)));
+}
+
 TEST_F(ReportText, OneOfThreeThreadsLeaksAt80Columns) {
   const Snapshot before = leaking_before();
   expect_golden("report_80", report(leaking(), &before, {}, plain(80)));

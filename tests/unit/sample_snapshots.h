@@ -91,6 +91,34 @@ inline Snapshot leaking_before() {
   return s;
 }
 
+/// The same process, had it been sampled at 64 KiB: worker-2's leak is known from 200 samples, the first thread's blocks
+/// were too large to be left out, and all that worker-1 holds was freed as far as samples tell.
+inline Snapshot sampled() {
+  Snapshot s = leaking();
+  s.sampling = Sampling{.rate_bytes = 65'536, .highest_rate_bytes = 65'536, .recorded_allocated = {}, .recorded_freed = {}};
+  const auto of_small_blocks = [](double samples, double block_bytes) {
+    return SampledPart{.samples = samples,
+                       .bytes = samples * 65'536,
+                       .blocks = samples * 65'536 / block_bytes,
+                       .bytes_variance = samples * 65'536 * 65'536,
+                       .blocks_variance = samples * (65'536 / block_bytes) * (65'536 / block_bytes)};
+  };
+  s.sites[1].freed = s.sites[1].allocated;
+  s.sites[1].sampled.allocated = s.sites[1].sampled.freed = of_small_blocks(45, 333);
+  s.sites[2].sampled.allocated = of_small_blocks(193.6, 101.5);
+  s.threads[1].freed = s.threads[1].allocated;
+  s.threads[1].sampled = s.sites[1].sampled;
+  s.threads[2].sampled = s.sites[2].sampled;
+  s.sampling->recorded_allocated = {634'752, 838};
+  s.sampling->recorded_freed = {322'185, 345};
+  s.counters.tracked_calls = 838;
+  s.counters.tracked_bytes = 634'752;
+  s.counters.sampled_out_calls = s.counters.seen_calls - 839;
+  s.counters.sampled_out_bytes = s.counters.seen_bytes - 634'752 - 64;
+  s.counters.free_unknown_calls = s.counters.released_calls - 345;
+  return s;
+}
+
 /// A process that has not allocated since the attach.
 inline Snapshot idle() {
   Snapshot s;

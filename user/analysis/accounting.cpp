@@ -78,12 +78,12 @@ Accounting accounting(const Snapshot& snapshot) {
   AT_COUNTERS(ALLOCTRAIL_ADD_COUNTER)
 #undef ALLOCTRAIL_ADD_COUNTER
   add_walks(result.lines, count);
-  result.live = snapshot.outstanding();
-  result.freed = snapshot.freed();
+  const Amount in_sites = snapshot.sampling ? snapshot.sampling->recorded_allocated : snapshot.allocated();
+  result.freed = snapshot.sampling ? snapshot.sampling->recorded_freed : snapshot.freed();
+  result.live = in_sites - result.freed;
   for (const CounterLine& line : result.lines) {
     if (line.name.starts_with("lost_")) result.lost += {line.bytes.value_or(0), line.calls};
   }
-  const Amount in_sites = snapshot.allocated();
   result.untracked = {rest(count.tracked_calls, in_sites.blocks), rest(count.tracked_bytes, in_sites.bytes)};
   result.in_flight = {rest(count.seen_calls, in_sites.blocks + count.failed_calls + count.sampled_out_calls +
                                                  count.filtered_calls + result.lost.blocks),

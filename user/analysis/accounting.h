@@ -38,7 +38,7 @@ struct Difference {
 
 struct Accounting {
   std::vector<CounterLine> lines;  ///< every counter, in the order of the shared list
-  Amount live;                     ///< sums over the sites
+  Amount live;                     ///< sums over the sites of what was recorded, which are no estimates
   Amount freed;
   Amount lost;                     ///< sum of the lost_* counters
   Difference in_flight;            ///< seen - (live + freed + failed + sampled_out + filtered + lost)

@@ -62,12 +62,13 @@ Usage& operator+=(Usage& sum, const Usage& part) {
   sum.allocated += part.allocated;
   sum.freed += part.freed;
   sum.older += part.older;
+  sum.sampled += part.sampled;
   return sum;
 }
 
 template <class Part>
 Usage usage_of(const Part& part) {
-  return {part.allocated, part.freed, part.older};
+  return {part.allocated, part.freed, part.older, part.sampled};
 }
 
 bool is_wanted(const Thread& thread, const ReportQuery& query) {
@@ -165,7 +166,18 @@ class ViewBuilder {
     if (total_ranked_ > 0) {
       result.share = static_cast<double>(view_.ranked(usage).bytes) / static_cast<double>(total_ranked_);
     }
+    // What never had a sample is known in full.
+    if (now_.sampling)
+      result.intervals = intervals(usage, usage.sampled.allocated.samples > 0 ? now_.sampling->highest_rate_bytes : 0);
     return result;
+  }
+
+  static UsageIntervals intervals(const Usage& usage, uint64_t unseen) {
+    const auto of = [&](Amount amount, const SampledPart& part) { return interval_of(amount, part, unseen); };
+    return {.outstanding = of(usage.outstanding(), usage.sampled.outstanding()),
+            .allocated = of(usage.allocated, usage.sampled.allocated),
+            .freed = of(usage.freed, usage.sampled.freed),
+            .older = of(usage.older, usage.sampled.older)};
   }
 
   bool wanted(uint32_t thread) const { return is_wanted(now_.threads[thread], query_); }
@@ -180,6 +192,9 @@ class ViewBuilder {
     for (const Site& site : now_.sites) total += usage_of(site);
     total_ranked_ = view_.ranked(total).bytes;
     view_.totals = figures(total, before_.total);
+    // Of the process as a whole something may exist although nothing of it was drawn yet.
+    if (now_.sampling && now_.counters.sampled_out_calls != 0)
+      view_.totals.intervals = intervals(total, now_.sampling->highest_rate_bytes);
   }
 
   void add_threads() {

@@ -13,6 +13,7 @@
 #include "user/analysis/balance.h"
 #include "user/analysis/call_tree.h"
 #include "user/analysis/change.h"
+#include "user/analysis/interval.h"
 #include "user/analysis/limit_history.h"
 #include "user/analysis/mapped_table.h"
 #include "user/analysis/shown_frames.h"
@@ -39,6 +40,7 @@ struct Usage {
   Amount allocated;
   Amount freed;
   Amount older;  ///< outstanding blocks older than Snapshot::older_than
+  Sampled sampled = {};
   [[nodiscard]] Amount outstanding() const { return allocated - freed; }
   friend bool operator==(Usage, Usage) = default;
 };
@@ -48,6 +50,14 @@ struct Rate {
   double blocks_per_s = 0;
 };
 
+/// 95 % intervals of a row's amounts.
+struct UsageIntervals {
+  AmountInterval outstanding;
+  AmountInterval allocated;
+  AmountInterval freed;
+  AmountInterval older;
+};
+
 /// What every row of a report has. Without a report before, rates are averages since the attach and `change` is empty.
 struct Figures {
   Usage usage;
@@ -55,6 +65,7 @@ struct Figures {
   Rate allocation;
   Rate release;
   double share = 0;  ///< of the process's ranked bytes, 0 to 1
+  std::optional<UsageIntervals> intervals = {};  ///< none: the run does not sample, all figures are exact
 };
 
 struct ThreadRow {

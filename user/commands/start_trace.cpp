@@ -33,6 +33,12 @@ TraceOptions trace_options(const TracingOptions& options, TraceExtras extras) {
   result.tracer.max_sites = options.max_sites;
   result.tracer.max_stacks = options.max_stacks;
   result.tracer.min_size_bytes = options.min_size_bytes;
+  result.tracer.only_tids = options.only_tids;
+  result.tracer.only_names = options.only_names;
+  if (options.sample_rate_bytes) {
+    result.tracer.sample_rates = SampleRates{.lowest_bytes = *options.sample_rate_bytes};
+    result.first_rung = 1;
+  }
   result.probe_kind = options.probe_kind;
   result.older = options.older;
   return result;

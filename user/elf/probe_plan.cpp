@@ -68,7 +68,19 @@ class Planner {
     if (!function.kind.rounds_size &&
         hands_on(function, walker_.walk(function.address, CalleeKind::Allocating, at_call)))
       return;
-    add_entry(function, ProbeMoment::EntryAndReturn, 0);
+    add_entry(function, ProbeMoment::EntryAndReturn, is_leaf(function) ? AT_PROBE_LEAF : 0);
+  }
+
+  /// Known allocators do their work inside, or in a function that they call by its name; others may be wrappers. A realloc
+  /// must not free through a probed function either.
+  bool is_leaf(const DefinedFunction& function) {
+    if (functions_.allocator == Allocator::Custom) return false;
+    const bool resizes = function.kind.shape == AT_SHAPE_REALLOC || function.kind.shape == AT_SHAPE_REALLOC_ARRAY;
+    return !calls_any(function, CalleeKind::Allocating) && !(resizes && calls_any(function, CalleeKind::Releasing));
+  }
+
+  bool calls_any(const DefinedFunction& function, CalleeKind kind) {
+    return !walker_.walk(function.address, kind, AtCall::End).handed_to.empty();
   }
 
   void plan_release(const DefinedFunction& function) {

@@ -2,6 +2,7 @@
 #include "user/kernel/bpf_object.h"
 
 #include <fmt/core.h>
+#include <bpf/bpf.h>
 #include <sys/random.h>
 
 #include <cerrno>
@@ -53,6 +54,8 @@ void set_config(at_config& config, const TracerOptions& options) {
   config.max_stacks = options.max_stacks + 1;
   config.max_frames = options.max_stacks * kFramesPerStack + AT_MAX_FRAMES;
   config.max_threads = options.max_threads + 1;
+  config.samples = options.sample_rates ? 1 : 0;
+  config.filters_threads = options.only_tids.empty() && options.only_names.empty() ? 0 : 1;
 }
 
 void set_sizes(alloctrail_bpf& skeleton, const TracerOptions& options, const at_config& config) {
@@ -60,6 +63,8 @@ void set_sizes(alloctrail_bpf& skeleton, const TracerOptions& options, const at_
   bpf_map__set_max_entries(skeleton.maps.site_ids, options.max_sites);
   bpf_map__set_max_entries(skeleton.maps.stack_ids, options.max_stacks);
   bpf_map__set_max_entries(skeleton.maps.sites, config.max_sites);
+  bpf_map__set_max_entries(skeleton.maps.site_samples, config.samples != 0 ? config.max_sites : 1);
+  if (config.samples == 0) bpf_map__set_max_entries(skeleton.maps.sample_classes, 1);
   bpf_map__set_max_entries(skeleton.maps.stacks, config.max_stacks);
   bpf_map__set_max_entries(skeleton.maps.frames, config.max_frames);
   bpf_map__set_max_entries(skeleton.maps.threads, config.max_threads);
@@ -117,6 +122,7 @@ TracerOptions without_tables(TracerOptions options) {
   options.max_sites = 1;
   options.max_stacks = 1;
   options.max_threads = 1;
+  options.sample_rates.reset();
   return options;
 }
 
@@ -130,6 +136,30 @@ void reserve_first_elements(BpfObject& object) {
   object.stacks[AT_STACK_NONE].status = AT_STACK_table_full;
 }
 
+Status put(bpf_map* map, const void* key, const void* value) {
+  if (bpf_map_update_elem(bpf_map__fd(map), key, value, BPF_ANY) == 0) return ok();
+  return load_error(errno, "filling the tables of what is recorded");
+}
+
+/// Which threads are recorded, and how allocations are drawn and weighed.
+Status fill_filters(alloctrail_bpf& skeleton, const TracerOptions& options) {
+  const uint32_t present = 1;
+  for (const Tid tid : options.only_tids) {
+    const uint32_t key = raw(tid);
+    if (auto written = put(skeleton.maps.wanted_threads, &key, &present); !written) return written;
+  }
+  for (const std::string& name : options.only_names) {
+    at_thread_name key{};
+    name.copy(key.comm, sizeof(key.comm) - 1);
+    if (auto written = put(skeleton.maps.wanted_names, &key, &present); !written) return written;
+  }
+  if (!options.sample_rates) return ok();
+  const std::vector<at_sample_class> table = sample_table(*options.sample_rates);
+  for (uint32_t index = 0; index < table.size(); ++index)
+    if (auto written = put(skeleton.maps.sample_classes, &index, &table[index]); !written) return written;
+  return ok();
+}
+
 template <class T>
 Status map_array(ArrayView<T>& view, bpf_map* map) {
   auto mapped = ArrayView<T>::map(bpf_map__fd(map), bpf_map__max_entries(map), bpf_map__name(map));
@@ -141,6 +171,7 @@ Status map_array(ArrayView<T>& view, bpf_map* map) {
 Status map_arrays(BpfObject& object) {
   auto& maps = object.skeleton->maps;
   if (auto s = map_array(object.sites, maps.sites); !s) return s;
+  if (auto s = map_array(object.site_samples, maps.site_samples); !s) return s;
   if (auto s = map_array(object.stacks, maps.stacks); !s) return s;
   if (auto s = map_array(object.frames, maps.frames); !s) return s;
   if (auto s = map_array(object.threads, maps.threads); !s) return s;
@@ -163,6 +194,7 @@ Result<BpfObject> load_bpf_object(const TracerOptions& asked) {
   choose_programs(*object.skeleton, options);
   if (const int error = alloctrail_bpf::load(object.skeleton.get()))
     return load_error(-error, "loading the BPF programs");
+  if (auto filled = fill_filters(*object.skeleton, options); !filled) return std::move(filled).error();
   if (auto mapped = map_arrays(object); !mapped) return std::move(mapped).error();
   reserve_first_elements(object);
   return object;

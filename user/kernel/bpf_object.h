@@ -10,6 +10,7 @@
 #include "alloctrail/config.h"
 #include "alloctrail/oom.h"
 #include "alloctrail/records.h"
+#include "alloctrail/sampling.h"
 #include "user/kernel/map_view.h"
 #include "user/kernel/tracer.h"
 
@@ -37,6 +38,7 @@ struct BpfObject {
   Link exit_link;
   Ring ring;
   ArrayView<at_site> sites;
+  ArrayView<at_site_samples> site_samples;
   ArrayView<at_stack> stacks;
   ArrayView<uint64_t> frames;
   ArrayView<at_thread> threads;

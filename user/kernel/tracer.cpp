@@ -58,6 +58,20 @@ uint32_t now_ms() {
   return static_cast<uint32_t>(static_cast<uint64_t>(now.tv_sec) * 1000 + static_cast<uint64_t>(now.tv_nsec) / 1000000);
 }
 
+void clear_sums(volatile at_sample_sums& sums) {
+  auto* words = reinterpret_cast<volatile uint64_t*>(&sums);
+  for (size_t i = 0; i < sizeof(sums) / sizeof(*words); ++i) words[i] = 0;
+}
+
+at_sample_sums read_sums(const volatile at_sample_sums& sums) {
+  return {.samples = sums.samples,
+          .bytes = sums.bytes,
+          .stand_bytes = sums.stand_bytes,
+          .stand_blocks_q16 = sums.stand_blocks_q16,
+          .bytes_variance_q = sums.bytes_variance_q,
+          .blocks_variance_q4 = sums.blocks_variance_q4};
+}
+
 Error bpf_error(const char* what, int error) {
   return Error{.message = fmt::format("{}: {}", what, std::strerror(error)), .hint = "", .os_error = error};
 }
@@ -141,6 +155,13 @@ Result<Slot> Tracer::open_slot(Tgid pid) {
 
 Status Tracer::set_slot_flags(Slot slot, uint32_t flags) {
   return write_slot(slot, {.tgid = raw(pids_[slot]), .flags = flags});
+}
+
+Status Tracer::set_rung(Slot slot, uint32_t rung) {
+  const uint32_t index = raw(slot);
+  if (bpf_map_update_elem(bpf_map__fd(object_->skeleton->maps.sample_rungs), &index, &rung, BPF_ANY) != 0)
+    return bpf_error("setting the sampling rate", errno);
+  return ok();
 }
 
 Status Tracer::attach_lists(SlotLinks& links, Tid thread, int file_fd, const PointLists& lists) {
@@ -261,6 +282,8 @@ std::vector<RawSite> Tracer::sites(Slot slot) {
     volatile at_site& site = object_->sites[index];
     RawSite row{.thread = site.thread, .stack = StackId(site.stack), .allocated = {}, .freed = {}, .older = {}};
     // Freed before allocated: a block that comes and goes between the reads then makes no negative number.
+    for (const at_sample_side side : {AT_SAMPLES_FREED, AT_SAMPLES_ALLOCATED, AT_SAMPLES_OLDER})
+      if (index < object_->site_samples.size()) row.samples[side] = read_sums(object_->site_samples[index].side[side]);
     row.freed = {.bytes = site.freed_bytes, .blocks = site.freed_blocks};
     row.allocated = {.bytes = site.allocated_bytes, .blocks = site.allocated_blocks};
     row.older = {.bytes = site.older_bytes, .blocks = site.older_blocks};
@@ -299,6 +322,7 @@ Status Tracer::run_age_pass(std::chrono::nanoseconds age) {
   for (uint32_t i = 0; i < index_.seen(); ++i) {
     object_->sites[i].older_bytes = 0;
     object_->sites[i].older_blocks = 0;
+    if (i < object_->site_samples.size()) clear_sums(object_->site_samples[i].side[AT_SAMPLES_OLDER]);
   }
   object_->skeleton->bss->age_cutoff_ms =
       now_ms() - static_cast<uint32_t>(std::chrono::duration_cast<std::chrono::milliseconds>(age).count());

@@ -5,14 +5,17 @@
 
 #include <chrono>
 #include <cstdint>
+#include <array>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "alloctrail/counters.h"
 #include "alloctrail/records.h"
+#include "alloctrail/sampling.h"
 #include "user/elf/probe_plan.h"
 #include "user/handles.h"
 #include "user/ids.h"
@@ -20,6 +23,7 @@
 #include "user/kernel/oom_feed.h"
 #include "user/kernel/probe_link.h"
 #include "user/kernel/range_feed.h"
+#include "user/kernel/sample_table.h"
 #include "user/kernel/site_index.h"
 #include "user/kernel/unwind_pool.h"
 #include "user/model/snapshot.h"
@@ -44,6 +48,9 @@ struct TracerOptions {
   uint32_t max_stacks = 1u << 16;
   uint32_t max_threads = 1u << 14;
   uint64_t min_size_bytes = 0;
+  std::optional<SampleRates> sample_rates = {};  ///< none: everything is recorded, and no rung can be set
+  std::vector<Tid> only_tids = {};          ///< with only_names: record allocations of these threads alone; both empty: all
+  std::vector<std::string> only_names = {}; ///< at most 15 bytes each
 };
 
 /// A notice from the kernel half; what it announces is already in the maps.
@@ -74,6 +81,7 @@ struct RawSite {
   Amount allocated;
   Amount freed;
   Amount older;  ///< as of the last age pass
+  std::array<at_sample_sums, AT_SAMPLE_SIDES> samples{};  ///< of the recorded amounts above; all zero without sampling
 };
 
 /// Kernel memory of one map.
@@ -99,6 +107,8 @@ class Tracer {
   [[nodiscard]] Result<Slot> open_slot(Tgid pid);
   /// AT_SLOT_* flags; for processes that we have started ourselves.
   [[nodiscard]] Status set_slot_flags(Slot slot, uint32_t flags);
+  /// Samples the slot's process at this rung of TracerOptions::sample_rates from now on.
+  [[nodiscard]] Status set_rung(Slot slot, uint32_t rung);
   /// Attaches planned probes of one file, releases before allocations, so that no free is missed. `thread` is a live
   /// thread of the process. Returns the index of each probe's hit counter.
   [[nodiscard]] Result<std::vector<uint32_t>> attach(Slot slot, Tid thread, int file_fd,

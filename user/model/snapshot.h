@@ -20,6 +20,7 @@
 #include "user/model/mapped.h"
 #include "user/model/memory.h"
 #include "user/model/residence.h"
+#include "user/model/sampled.h"
 
 namespace alloctrail {
 
@@ -114,6 +115,7 @@ struct Thread {
   Amount allocated; ///< since the attach
   Amount freed;     ///< blocks this thread allocated, whoever freed them
   Amount older;     ///< outstanding blocks older than ReportQuery::older; only if that was asked
+  Sampled sampled = {};  ///< what of the amounts above is estimated
   [[nodiscard]] Amount outstanding() const { return allocated - freed; }
 };
 
@@ -124,7 +126,17 @@ struct Site {
   Amount allocated;
   Amount freed;
   Amount older;
+  Sampled sampled = {}; ///< what of the amounts above is estimated
   [[nodiscard]] Amount outstanding() const { return allocated - freed; }
+};
+
+/// A run that does not record every allocation. All amounts of its sites and threads are estimates of what they would be
+/// if it did; the recorded blocks alone are here.
+struct Sampling {
+  uint64_t rate_bytes = 0;          ///< about one sample in so many bytes, now; 0: everything is recorded now
+  uint64_t highest_rate_bytes = 0;  ///< since the attach
+  Amount recorded_allocated;
+  Amount recorded_freed;
 };
 
 /// Figures of /proc/PID, as of the snapshot or, after an exit, the last that were read.
@@ -161,10 +173,12 @@ struct Snapshot {
   std::vector<Probe> probes;
   at_counters counters{};
   uint64_t probe_misses = 0;           ///< probe hits the kernel did not deliver to our programs (recursion)
+  std::optional<Sampling> sampling = {};  ///< none: every allocation is recorded
   std::optional<std::chrono::nanoseconds> older_than;  ///< set if `older` amounts were asked for
   EndReason end = EndReason::None;
   std::vector<std::string> warnings;   ///< sentences the user must see: no probe fired, a library could not be hooked ...
 
+  /// Estimates if the run samples.
   [[nodiscard]] Amount allocated() const {
     Amount sum;
     for (const Site& site : sites) sum += site.allocated;

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <string_view>
 
+#include "alloctrail/config.h"
+#include "user/kernel/sample_table.h"
 #include "user/output/units.h"
 
 namespace alloctrail {
@@ -33,6 +35,17 @@ bool add_name(const std::string& name, size_t longest, Words& names) {
   return true;
 }
 
+/// A number is a thread id; any other word is a name.
+bool add_thread(const std::string& text, TracingOptions& o) {
+  if (o.only_tids.size() == AT_MAX_WANTED_THREADS || o.only_names.size() == AT_MAX_WANTED_THREADS) return false;
+  if (text.find_first_not_of("0123456789") != std::string::npos)
+    return add_name(text, kMaxCommLength, o.only_names);
+  Tid tid{};
+  if (!store<uint64_t>(parse_number(text), 1, kMaxPid, tid)) return false;
+  o.only_tids.push_back(tid);
+  return true;
+}
+
 }  // namespace
 
 void declare_targets(CLI::App& app, TargetOptions& targets) {
@@ -47,10 +60,18 @@ void declare_targets(CLI::App& app, TargetOptions& targets) {
 }
 
 void declare_filters(OptionGroup& group, TracingOptions& o) {
+  group.value("--sample", "SIZE", "record about one allocation in SIZE bytes, and estimate",
+              "a size from 1KiB to 16MiB, such as 64KiB; without it every allocation is recorded",
+              [&](const std::string& text) {
+                return store<uint64_t>(parse_size(text), kLowestSampleRate, kHighestSampleRate, o.sample_rate_bytes);
+              });
   group.value("--min-size", "SIZE", "leave out smaller allocations", "a size up to 1TiB, such as 64, 4KiB or 1M",
               [&](const std::string& text) {
                 return store<uint64_t>(parse_size(text), 0, uint64_t{1} << 40, o.min_size_bytes);
               });
+  group.values("--thread", "TID|NAME", "record only allocations of this thread; may be repeated",
+               "a thread id from 1 to 4194304 or a name of 1 to 15 bytes, at most 256 of each",
+               [&](const std::string& text) { return add_thread(text, o); });
   group.value("--older", "TIME", "rank by blocks that have lived longer than this",
               "a time from 1ms to 30d, such as 10s or 5m", [&](const std::string& text) {
                 return store<nanoseconds>(parse_duration(text), std::chrono::milliseconds(1),

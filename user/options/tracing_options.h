@@ -28,6 +28,9 @@ struct TargetOptions {
 struct TracingOptions {
   TargetOptions targets;
   uint64_t min_size_bytes = 0;
+  std::vector<Tid> only_tids;  ///< with only_names: the threads to trace; both empty: all
+  std::vector<std::string> only_names;
+  std::optional<uint64_t> sample_rate_bytes;  ///< none: every allocation is recorded
   std::optional<std::chrono::nanoseconds> older;
   std::optional<ProbeKind> probe_kind;  ///< none: the best this kernel has
   uint32_t max_live_blocks = 1u << 20;
@@ -39,7 +42,7 @@ constexpr uint64_t kMaxPid = 1u << 22;  // PID_MAX_LIMIT of 64-bit kernels
 
 /// -p, --comm, --cgroup
 void declare_targets(CLI::App& app, TargetOptions& targets);
-/// --min-size, --older
+/// --sample, --min-size, --thread, --older
 void declare_filters(OptionGroup& group, TracingOptions& tracing);
 /// --max-live, --max-stacks, --max-sites, --probe-kind
 void declare_kernel(CLI::App& app, TracingOptions& tracing);

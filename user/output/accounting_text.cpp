@@ -2,6 +2,7 @@
 // The accounting lines of the text report, and the wording that its sections share.
 #include <fmt/format.h>
 
+#include <cmath>
 #include <string_view>
 #include <vector>
 
@@ -30,7 +31,7 @@ std::vector<std::string> identity_sentence(const Accounting& account, const Repo
   const CounterLine* seen = find(account, "seen");
   ALLOCTRAIL_CHECK(seen != nullptr && seen->bytes);
   const uint64_t filtered = calls(account, "filtered");
-  const bool only_older = filtered == 0 && account.lost.blocks == 0;
+  const bool only_older = filtered == 0 && account.lost.blocks == 0 && calls(account, "sampled_out") == 0;
   std::vector<std::string> pieces;
   const auto add = [&](std::string_view words, uint64_t count) {
     pieces.push_back(fmt::format("{} {}", words, format_count(count)));
@@ -41,14 +42,14 @@ std::vector<std::string> identity_sentence(const Accounting& account, const Repo
   add("+ freed", account.freed.blocks);
   add("+ failed", calls(account, "failed"));
   add("+ sampled out", calls(account, "sampled_out"));
-  if (filtered != 0) add("+ below --min-size", filtered);
+  if (filtered != 0) add("+ filtered", filtered);
   add("+ lost", account.lost.blocks);
   if (account.in_flight.calls != 0) {
     pieces.push_back(fmt::format("(+ in flight {})", format_signed_count(account.in_flight.calls)));
   }
   pieces.back() += ';';
   add(only_older ? "frees of blocks older than the attach:"
-                 : "frees of blocks older than the attach, filtered or lost:",
+                 : "frees of blocks older than the attach, left out or lost:",
       calls(account, "free_unknown"));
   return pieces;
 }
@@ -68,10 +69,29 @@ std::string imbalance_sentence(const Accounting& account) {
       account.unmatched_releases);
 }
 
+uint64_t rounded_up(double value) { return static_cast<uint64_t>(std::ceil(value)); }
+
+std::string relative_text(const Interval& interval, uint64_t estimate) {
+  if (interval.low == interval.high) return "exact";
+  const auto percent = [&](double limit) { return (limit / static_cast<double>(estimate) - 1) * 100; };
+  // Rounded outwards.
+  return fmt::format("-{:.0f}% +{:.0f}%", std::ceil(-percent(interval.low)), std::ceil(percent(interval.high)));
+}
+
 }  // namespace
 
 std::string bytes_text(uint64_t bytes, const ReportStyle& style) {
   return style.bytes == ByteFigures::Exact ? format_exact_bytes(bytes) : format_bytes(bytes);
+}
+
+std::string bytes_interval_text(const Interval& interval, uint64_t bytes, const ReportStyle& style) {
+  if (bytes == 0 && interval.high > 0) return "<" + bytes_text(rounded_up(interval.high), style);
+  return relative_text(interval, bytes);
+}
+
+std::string blocks_interval_text(const Interval& interval, uint64_t blocks) {
+  if (blocks == 0 && interval.high > 0) return "<" + format_count(rounded_up(interval.high));
+  return relative_text(interval, blocks);
 }
 
 std::string change_text(int64_t bytes, const ReportStyle& style) {

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <string_view>
@@ -64,6 +65,27 @@ Json process_json(const ProcessFigures& process) {
           {"rss_shmem_bytes", process.memory.rss_shmem_bytes}};
 }
 
+// Rounded outwards.
+void put_interval(Json& object, const std::string& name, const AmountInterval& interval) {
+  object[name + "_bytes_low"] = static_cast<uint64_t>(std::floor(interval.bytes.low));
+  object[name + "_bytes_high"] = static_cast<uint64_t>(std::ceil(interval.bytes.high));
+  object[name + "_blocks_low"] = static_cast<uint64_t>(std::floor(interval.blocks.low));
+  object[name + "_blocks_high"] = static_cast<uint64_t>(std::ceil(interval.blocks.high));
+}
+
+void put_intervals(Json& object, const Figures& figures, const Snapshot& snapshot) {
+  if (!figures.intervals) return;
+  put_interval(object, "outstanding", figures.intervals->outstanding);
+  put_interval(object, "allocated", figures.intervals->allocated);
+  put_interval(object, "freed", figures.intervals->freed);
+  if (snapshot.older_than) put_interval(object, "older", figures.intervals->older);
+  object["outstanding_samples"] = static_cast<uint64_t>(figures.usage.sampled.outstanding().samples);
+}
+
+Json sampling_json(const Sampling& sampling) {
+  return {{"rate_bytes", sampling.rate_bytes}, {"highest_rate_bytes", sampling.highest_rate_bytes}};
+}
+
 // The fields that totals, threads and sites have in common.
 void put_figures(Json& object, const Figures& figures, const Snapshot& snapshot) {
   const Usage& usage = figures.usage;
@@ -79,6 +101,7 @@ void put_figures(Json& object, const Figures& figures, const Snapshot& snapshot)
     object["older_bytes"] = usage.older.bytes;
     object["older_blocks"] = usage.older.blocks;
   }
+  put_intervals(object, figures, snapshot);
 }
 
 void put_rates(Json& object, const Figures& figures) {
@@ -340,6 +363,7 @@ Json head_json(const Snapshot& snapshot, const ReportView& view) {
                  {"end", snapshot.end == EndReason::None ? Json(nullptr) : Json(end_name(snapshot.end))},
                  {"warnings", snapshot.warnings}};
   if (snapshot.older_than) object["older_than_s"] = std::chrono::duration<double>(*snapshot.older_than).count();
+  if (snapshot.sampling) object["sampling"] = sampling_json(*snapshot.sampling);
   if (view.only_tid) object["only_tid"] = raw(*view.only_tid);
   object["process"] = process_json(snapshot.process);
   object["totals"] = totals_json(snapshot, view);

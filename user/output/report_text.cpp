@@ -64,20 +64,48 @@ std::string time_line(const Snapshot& snapshot, const ReportView& view, const Re
   return text;
 }
 
+std::string sampling_line(const Snapshot& snapshot, const ReportStyle& style) {
+  if (!snapshot.sampling) return "";
+  const uint64_t rate = snapshot.sampling->rate_bytes;
+  const std::string now = rate == 0 ? "every allocation is recorded now"
+                                    : fmt::format("about one allocation in {} is recorded", bytes_text(rate, style));
+  return wrapped(fmt::format("{}: figures are estimates, each with its 95 % interval", now), 0, Look::Plain, style.text);
+}
+
 std::string limit_text(const ReportView& view, const ReportStyle& style) {
   if (!view.limit) return "";
   return TextLine(style.text).add(limit_line(view.limit->nearest, view.limit->left)).str();
 }
 
+/// Bytes and blocks, each with its interval where the run samples.
+void add_amount_columns(std::vector<Column>& columns, const Column& bytes, const Figures& figures) {
+  const Column interval{"95% INT.", Align::Right, Look::Faint, 0};
+  columns.push_back(bytes);
+  if (figures.intervals) columns.push_back(interval);
+  columns.push_back({"BLOCKS", Align::Right, Look::Plain, 0});
+  if (figures.intervals) columns.push_back(interval);
+}
+
+void add_amount_cells(std::vector<std::string>& cells, Amount amount, const Figures& figures,
+                      AmountInterval UsageIntervals::*interval, const ReportStyle& style) {
+  cells.push_back(bytes_text(amount.bytes, style));
+  if (figures.intervals) cells.push_back(bytes_interval_text(((*figures.intervals).*interval).bytes, amount.bytes, style));
+  cells.push_back(format_count(amount.blocks));
+  if (figures.intervals) cells.push_back(blocks_interval_text(((*figures.intervals).*interval).blocks, amount.blocks));
+}
+
 std::string totals(const Snapshot& snapshot, const ReportView& view, const ReportStyle& style) {
   const Figures& figures = view.totals;
   const Usage& usage = figures.usage;
-  TextTable table({{"", Align::Left, Look::Heading, 0},
-                   {"BYTES", Align::Right, Look::Plain, 0},
-                   {"BLOCKS", Align::Right, Look::Plain, 0},
-                   {"", Align::Left, Look::Plain, 16}});
-  const auto row = [&](std::string name, Amount amount, std::string more) {
-    table.add_row({std::move(name), bytes_text(amount.bytes, style), format_count(amount.blocks), std::move(more)});
+  std::vector<Column> columns = {{"", Align::Left, Look::Heading, 0}};
+  add_amount_columns(columns, {"BYTES", Align::Right, Look::Plain, 0}, figures);
+  columns.push_back({"", Align::Left, Look::Plain, 16});
+  TextTable table(std::move(columns));
+  const auto row = [&](std::string name, Amount amount, AmountInterval UsageIntervals::*interval, std::string more) {
+    std::vector<std::string> cells = {std::move(name)};
+    add_amount_cells(cells, amount, figures, interval, style);
+    cells.push_back(std::move(more));
+    table.add_row(std::move(cells));
   };
   const auto speed = [&](const Rate& rate) {
     return fmt::format("{}/s, {} blocks/s", rate_text(rate.bytes_per_s, style), format_count_rate(rate.blocks_per_s));
@@ -87,10 +115,10 @@ std::string totals(const Snapshot& snapshot, const ReportView& view, const Repor
     since = fmt::format("change {}, {} blocks", change_text(figures.change->bytes, style),
                         signed_count_text(figures.change->blocks));
   }
-  row("outstanding", usage.outstanding(), since);
-  if (snapshot.older_than) row("  " + ranked_words(snapshot, view), usage.older, "");
-  row("allocated", usage.allocated, speed(figures.allocation));
-  row("freed", usage.freed, speed(figures.release));
+  row("outstanding", usage.outstanding(), &UsageIntervals::outstanding, since);
+  if (snapshot.older_than) row("  " + ranked_words(snapshot, view), usage.older, &UsageIntervals::older, "");
+  row("allocated", usage.allocated, &UsageIntervals::allocated, speed(figures.allocation));
+  row("freed", usage.freed, &UsageIntervals::freed, speed(figures.release));
   return table.str(style.text);
 }
 
@@ -102,15 +130,36 @@ std::string left_out_line(size_t rows, Amount amount, std::string_view what, con
   return TextLine(style.text).add(text, Look::Faint).str();
 }
 
-std::vector<Column> thread_columns(bool with_state, bool with_older) {
+// Estimates need their intervals more than rates, which are in the totals.
+std::vector<Column> thread_columns(bool with_state, bool with_older, const Figures& totals) {
   std::vector<Column> columns = {{"TID", Align::Right, Look::Plain, 0}, {"NAME", Align::Left, Look::Strong, 8}};
   if (with_state) columns.push_back({"STATE", Align::Left, Look::Plain, 0});
-  if (with_older) columns.push_back({"OLDER", Align::Right, Look::Heading, 0});
-  columns.push_back({"OUTSTANDING", Align::Right, with_older ? Look::Plain : Look::Heading, 0});
-  for (const char* title : {"BLOCKS", "CHANGE", "ALLOC/S", "FREE/S", "SHARE"}) {
-    columns.push_back({title, Align::Right, Look::Plain, 0});
-  }
+  if (with_older) columns.push_back({"OUTSTANDING", Align::Right, Look::Plain, 0});
+  add_amount_columns(columns, {with_older ? "OLDER" : "OUTSTANDING", Align::Right, Look::Heading, 0}, totals);
+  columns.push_back({"CHANGE", Align::Right, Look::Plain, 0});
+  if (!totals.intervals)
+    for (const char* title : {"ALLOC/S", "FREE/S"}) columns.push_back({title, Align::Right, Look::Plain, 0});
+  columns.push_back({"SHARE", Align::Right, Look::Plain, 0});
   return columns;
+}
+
+std::vector<std::string> thread_cells(const Thread& thread, const Figures& figures, bool with_state, bool with_older,
+                                      const ReportStyle& style) {
+  std::vector<std::string> cells = {fmt::format("{}", raw(thread.tid)), thread.name};
+  if (with_state) cells.emplace_back(thread.alive ? "" : "exited");
+  const Usage& usage = figures.usage;
+  if (with_older) cells.push_back(bytes_text(usage.outstanding().bytes, style));
+  if (with_older)
+    add_amount_cells(cells, usage.older, figures, &UsageIntervals::older, style);
+  else
+    add_amount_cells(cells, usage.outstanding(), figures, &UsageIntervals::outstanding, style);
+  cells.push_back(figures.change ? change_text(figures.change->bytes, style) : "-");
+  if (!figures.intervals) {
+    cells.push_back(rate_text(figures.allocation.bytes_per_s, style));
+    cells.push_back(rate_text(figures.release.bytes_per_s, style));
+  }
+  cells.push_back(format_share(figures.share));
+  return cells;
 }
 
 std::string thread_table(const Snapshot& snapshot, const ReportView& view, const ReportStyle& style) {
@@ -119,21 +168,9 @@ std::string thread_table(const Snapshot& snapshot, const ReportView& view, const
   const bool with_older = view.ranking == Ranking::Older;
   const bool with_state = std::any_of(view.threads.rows.begin(), view.threads.rows.end(),
                                       [&](const ThreadRow& row) { return !snapshot.threads[row.thread].alive; });
-  TextTable table(thread_columns(with_state, with_older));
-  for (const ThreadRow& row : view.threads.rows) {
-    const Thread& thread = snapshot.threads[row.thread];
-    const Figures& figures = row.figures;
-    std::vector<std::string> cells = {fmt::format("{}", raw(thread.tid)), thread.name};
-    if (with_state) cells.emplace_back(thread.alive ? "" : "exited");
-    if (with_older) cells.push_back(bytes_text(figures.usage.older.bytes, style));
-    cells.push_back(bytes_text(figures.usage.outstanding().bytes, style));
-    cells.push_back(format_count(view.ranked(figures.usage).blocks));
-    cells.push_back(figures.change ? change_text(figures.change->bytes, style) : "-");
-    cells.push_back(rate_text(figures.allocation.bytes_per_s, style));
-    cells.push_back(rate_text(figures.release.bytes_per_s, style));
-    cells.push_back(format_share(figures.share));
-    table.add_row(std::move(cells));
-  }
+  TextTable table(thread_columns(with_state, with_older, view.totals));
+  for (const ThreadRow& row : view.threads.rows)
+    table.add_row(thread_cells(snapshot.threads[row.thread], row.figures, with_state, with_older, style));
   return text + table.str(style.text) +
          left_out_line(view.threads.left_out_rows, view.threads.left_out, "thread", style);
 }
@@ -148,7 +185,7 @@ std::string stacks(const Snapshot& snapshot, const ReportView& view, const Repor
 
 std::string report_text(const Snapshot& snapshot, const ReportView& view, const ReportStyle& style) {
   return warnings(snapshot, style) + process_line(snapshot, style) + time_line(snapshot, view, style) +
-         limit_text(view, style) + '\n' +
+         sampling_line(snapshot, style) + limit_text(view, style) + '\n' +
          totals(snapshot, view, style) + '\n' + thread_table(snapshot, view, style) + '\n' +
          stacks(snapshot, view, style) + '\n' +
          (view.balance ? balance_text(snapshot, *view.balance, style) + '\n' : "") +

@@ -17,6 +17,10 @@ namespace alloctrail {
 [[nodiscard]] std::string signed_count_text(int64_t count);
 [[nodiscard]] std::string rate_text(double bytes_per_s, const ReportStyle& style);
 
+/// A 95 % interval beside its estimate: "-7% +8%", or "<1.9 MiB" where the estimate is nothing; "exact".
+[[nodiscard]] std::string bytes_interval_text(const Interval& interval, uint64_t bytes, const ReportStyle& style);
+[[nodiscard]] std::string blocks_interval_text(const Interval& interval, uint64_t blocks);
+
 /// What the tables are ranked by: "outstanding bytes", "bytes older than 1 min".
 [[nodiscard]] std::string ranked_words(const Snapshot& snapshot, const ReportView& view);
 

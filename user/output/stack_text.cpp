@@ -38,8 +38,16 @@ std::string heading_line(size_t rank, const StackRow& row, const Snapshot& snaps
   TextLine line(style.text);
   line.add(fmt::format("{:>3}. ", rank)).add_spaces(1);
   line.add(bytes_text(held.bytes, style), Look::Heading);
-  line.add(fmt::format(" in {} block{}  {}", format_count(held.blocks), held.blocks == 1 ? "" : "s",
-                       format_share(figures.share)));
+  std::string bytes_interval;
+  std::string blocks_interval;
+  if (figures.intervals) {
+    const bool older = view.ranking == Ranking::Older;
+    const AmountInterval& interval = older ? figures.intervals->older : figures.intervals->outstanding;
+    bytes_interval = fmt::format(" ({})", bytes_interval_text(interval.bytes, held.bytes, style));
+    blocks_interval = fmt::format(" ({})", blocks_interval_text(interval.blocks, held.blocks));
+  }
+  line.add(fmt::format("{} in {} block{}{}  {}", bytes_interval, format_count(held.blocks),
+                       held.blocks == 1 ? "" : "s", blocks_interval, format_share(figures.share)));
   if (figures.change)
     line.add("  " + (figures.change->bytes == 0 ? "unchanged" : change_text(figures.change->bytes, style)));
   line.add("  ").add(holder_text(row, snapshot), Look::Strong);

@@ -8,8 +8,25 @@
 
 #include "user/target/figures.h"
 #include "user/target/memory_cgroup.h"
+#include "user/trace/estimates.h"
 
 namespace alloctrail {
+
+namespace {
+
+Site named(const RawSite& site, uint32_t thread, uint32_t stack) {
+  const auto& samples = site.samples;
+  return {.thread = thread,
+          .stack = stack,
+          .allocated = estimate(site.allocated, samples[AT_SAMPLES_ALLOCATED]),
+          .freed = estimate(site.freed, samples[AT_SAMPLES_FREED]),
+          .older = estimate(site.older, samples[AT_SAMPLES_OLDER]),
+          .sampled = {.allocated = sampled_part(samples[AT_SAMPLES_ALLOCATED]),
+                      .freed = sampled_part(samples[AT_SAMPLES_FREED]),
+                      .older = sampled_part(samples[AT_SAMPLES_OLDER])}};
+}
+
+}  // namespace
 
 ProcessImage::ProcessImage(TraceContext context, TargetProcess target, Slot slot)
     : context_(context), target_(std::move(target)), slot_(slot), attached_at_(std::chrono::steady_clock::now()) {
@@ -37,6 +54,12 @@ void ProcessImage::begin_ranges() {
 void ProcessImage::close() {
   if (ranges_) ranges_->end();
   context_.tracer.close_slot(slot_);
+}
+
+Status ProcessImage::set_rung(uint32_t rung) {
+  rung_ = rung;
+  highest_rung_ = std::max(highest_rung_, rung);
+  return context_.tracer.set_rung(slot_, rung);
 }
 
 Status ProcessImage::attach_mapped_files() {
@@ -130,15 +153,16 @@ void ProcessImage::add_threads_and_sites(Snapshot& snapshot, bool ended) {
     const auto [stack_row, new_stack] = stack_rows.try_emplace(raw(site.stack), snapshot.stacks.size());
     if (new_stack)
       snapshot.stacks.push_back(stack_names_.get(site.stack, context_.tracer, context_.symbolizer, space_));
-    snapshot.sites.push_back({.thread = thread_row->second,
-                              .stack = stack_row->second,
-                              .allocated = site.allocated,
-                              .freed = site.freed,
-                              .older = site.older});
+    const Site& row = snapshot.sites.emplace_back(named(site, thread_row->second, stack_row->second));
+    if (snapshot.sampling) {
+      snapshot.sampling->recorded_allocated += site.allocated;
+      snapshot.sampling->recorded_freed += site.freed;
+    }
     Thread& thread = snapshot.threads[thread_row->second];
-    thread.allocated += site.allocated;
-    thread.freed += site.freed;
-    thread.older += site.older;
+    thread.allocated += row.allocated;
+    thread.freed += row.freed;
+    thread.older += row.older;
+    thread.sampled += row.sampled;
   }
 }
 
@@ -199,6 +223,11 @@ Snapshot ProcessImage::snapshot(EndReason end, std::optional<std::chrono::nanose
   result.end = end;
   result.warnings = warnings_;
   if (!ended) add_surroundings(result);
+  if (const auto& rates = context_.sample_rates)
+    result.sampling = {.rate_bytes = rates->rate_bytes(rung_),
+                       .highest_rate_bytes = rates->rate_bytes(highest_rung_),
+                       .recorded_allocated = {},
+                       .recorded_freed = {}};
   add_threads_and_sites(result, ended);
   add_ranges(result, ended);
   add_probes(result);

@@ -27,6 +27,7 @@ struct TraceContext {
   ProbePlanner& probes;
   UnwindPlanner& unwinding;
   Symbolizer& symbolizer;
+  const std::optional<SampleRates>& sample_rates;
 };
 
 class ProcessImage {
@@ -59,6 +60,9 @@ class ProcessImage {
   void name_stack(StackId id);
   /// The state now. `older` marks an age pass that has just been run.
   [[nodiscard]] Snapshot snapshot(EndReason end, std::optional<std::chrono::nanoseconds> older);
+  /// Samples at this rung from now on; for runs that sample.
+  [[nodiscard]] Status set_rung(uint32_t rung);
+  [[nodiscard]] uint32_t rung() const { return rung_; }
   /// Removes the probes; what was gathered stays readable.
   void detach() { context_.tracer.detach(slot_); }
   /// Removes the probes and forgets the live blocks.
@@ -81,6 +85,8 @@ class ProcessImage {
   void add_probes(Snapshot& snapshot);
 
   TraceContext context_;
+  uint32_t rung_ = 0;
+  uint32_t highest_rung_ = 0;
   TargetProcess target_;
   Slot slot_;
   std::chrono::steady_clock::time_point attached_at_;

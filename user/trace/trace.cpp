@@ -82,6 +82,8 @@ Status Trace::add(TargetProcess target) {
   auto image = ProcessImage::open(context(), std::move(target));
   if (!image) return std::move(image).error();
   if (auto watched = watch(image->target().pidfd.get()); !watched) return watched;
+  if (options_.tracer.sample_rates)
+    if (auto set = image->set_rung(options_.first_rung); !set) return set;
   images_.push_back(*std::move(image));
   return ok();
 }

@@ -26,6 +26,7 @@ struct TraceOptions {
   TracerOptions tracer;
   std::optional<ProbeKind> probe_kind;  ///< empty: the best this kernel has
   std::optional<std::chrono::nanoseconds> older;
+  uint32_t first_rung = 0;  ///< of TracerOptions::sample_rates, for every process
 };
 
 class Trace {
@@ -64,7 +65,9 @@ class Trace {
   Status watch(int fd);
   Status watch_ranges();
   Status wait_for_allocator();
-  [[nodiscard]] TraceContext context() { return {*tracer_, ranges_.get(), probes_, *unwinding_, symbolizer_}; }
+  [[nodiscard]] TraceContext context() {
+    return {*tracer_, ranges_.get(), probes_, *unwinding_, symbolizer_, options_.tracer.sample_rates};
+  }
   void take_events();
   void handle(const KernelEvent& event, std::vector<Snapshot>& ended);
   void follow_exec(Images::iterator image, std::vector<Snapshot>& ended);

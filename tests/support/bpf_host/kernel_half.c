@@ -80,3 +80,33 @@ void host_reserve_first_elements(void)
 
   *cursor = (struct at_cursors){.sites = 1, .stacks = 1, .frames = 1, .threads = 1};
 }
+
+struct at_site_samples *host_site_samples(__u32 index) { return bpf_map_lookup_elem(&site_samples, &index); }
+
+void host_record_everything(void)
+{
+  cfg.samples = 0;
+  cfg.filters_threads = 0;
+}
+
+void host_sample(__u32 slot, __u32 rung)
+{
+  cfg.samples = 1;
+  bpf_map_update_elem(&sample_rungs, &slot, &rung, BPF_ANY);
+}
+
+void host_set_sample_class(__u32 index, const struct at_sample_class *value)
+{
+  bpf_map_update_elem(&sample_classes, &index, value, BPF_ANY);
+}
+
+void host_want_threads(__u32 tid, const char *name)
+{
+  struct at_thread_name key = {};
+  __u32 one = 1;
+
+  cfg.filters_threads = 1;
+  __builtin_strncpy(key.comm, name, sizeof(key.comm) - 1);
+  if (tid) bpf_map_update_elem(&wanted_threads, &tid, &one, BPF_ANY);
+  if (*name) bpf_map_update_elem(&wanted_names, &key, &one, BPF_ANY);
+}

@@ -7,6 +7,7 @@
 #include <linux/bpf.h>
 #include <stddef.h>
 
+#define AT_READ_ONLY_DATA
 #define SEC(name)
 #define __uint(name, value) int(*name)[value]
 #define __type(name, type) __typeof__(type) *name
@@ -32,6 +33,7 @@
 #define bpf_get_current_task_btf() host_current()
 #define bpf_get_current_pid_tgid() host_pid_tgid()
 #define bpf_get_current_comm(buffer, size) host_comm((buffer), (size))
+#define bpf_get_prandom_u32() host_random()
 #define bpf_ktime_get_ns() host_now_ns()
 #define bpf_ktime_get_boot_ns() host_now_ns()
 #define bpf_probe_read_user(to, bytes, from) host_read_user((to), (bytes), (from))

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <random>
 #include <string>
 #include <unordered_map>
 
@@ -22,6 +23,7 @@ struct Machine {
   std::unordered_map<uint64_t, uint64_t> user_memory;
   task_struct* current = nullptr;
   bool storage_fails = false;
+  std::mt19937 random{1};
   alignas(8) char ring[256] = {};
 };
 
@@ -36,6 +38,7 @@ std::string key_of(const void* key, uint32_t size) { return {static_cast<const c
 
 void reset() {
   machine() = Machine{};
+  host_record_everything();
   host_reserve_first_elements();
 }
 void limit_live_blocks(size_t blocks) { machine().maps[host_live_map()].capacity = blocks; }
@@ -43,6 +46,7 @@ void fail_thread_state(bool fails) { machine().storage_fails = fails; }
 void run_as(task_struct* task) { machine().current = task; }
 void write_user(uint64_t address, uint64_t word) { machine().user_memory[address] = word; }
 void unmap_user(uint64_t address) { machine().user_memory.erase(address); }
+void seed_random(uint32_t seed) { machine().random.seed(seed); }
 size_t live_blocks() { return machine().maps[host_live_map()].elements.size(); }
 
 }  // namespace alloctrail::bpf_host
@@ -103,6 +107,7 @@ long host_comm(char* buffer, __u32 size) {
   return 0;
 }
 
+__u32 host_random() { return static_cast<__u32>(machine().random()); }
 __u64 host_now_ns() { return 1'000'000'000; }
 
 long host_read_user(void* to, __u32 bytes, const void* from) {

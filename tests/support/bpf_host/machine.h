@@ -5,6 +5,8 @@
 
 #include <linux/types.h>
 
+#include "alloctrail/sampling.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -45,6 +47,7 @@ struct task_struct *host_current(void);
 __u64 host_pid_tgid(void);
 long host_comm(char *buffer, __u32 size);
 __u64 host_now_ns(void);
+__u32 host_random(void);
 long host_read_user(void *to, __u32 bytes, const void *from);
 long host_get_stack(const struct pt_regs *regs, void *to, __u32 bytes);
 
@@ -59,6 +62,11 @@ struct at_counters *host_counters(__u32 slot);
 struct at_site *host_site(__u32 index);
 __u32 host_site_count(void);
 const void *host_live_map(void);
+struct at_site_samples *host_site_samples(__u32 index);
+void host_sample(__u32 slot, __u32 rung);
+void host_set_sample_class(__u32 index, const struct at_sample_class *value);
+void host_want_threads(__u32 tid, const char *name);
+void host_record_everything(void);
 void host_set_slot(__u32 slot, __u32 tgid);
 void host_reserve_first_elements(void);
 

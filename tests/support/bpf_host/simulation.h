@@ -21,6 +21,7 @@ void fail_thread_state(bool fails);    ///< the kernel has no memory for new thr
 void run_as(task_struct* task);
 void write_user(uint64_t address, uint64_t word);
 void unmap_user(uint64_t address);
+void seed_random(uint32_t seed);     ///< of what the kernel half draws
 size_t live_blocks();
 
 inline constexpr uint32_t kSlot = 3;
@@ -105,6 +106,7 @@ class SimulatedThread {
     if (probe == kRealloc) flags |= AT_PROBE_ZERO_FREES;
     if (throws(probe)) flags |= AT_PROBE_THROWS;
     if (probe == kDelete) flags |= AT_PROBE_HANDS_ON;
+    if (probe == kMalloc || probe == kRealloc || probe == kPosixMemalign || probe == kAlignedAlloc) flags |= AT_PROBE_LEAF;
     return AT_COOKIE(probe, kSlot, shape, phase, flags, 0);
   }
   pt_regs registers(ProbeIndex probe, at_shape shape, uint64_t sp, uint64_t a, uint64_t b, uint64_t c) {
