@@ -21,6 +21,15 @@ Bytes bytes(size_t count, int value) {
   return Bytes(count, std::byte(value));
 }
 
+/// Changes a byte whatever it was: fingerprints differ from run to run.
+void flip_bits(const fs::path& path, int position) {
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekg(position);
+  const int before = file.get();
+  file.seekp(position);
+  file.put(static_cast<char>(~before));
+}
+
 class CacheFolderTest : public testing::Test {
  protected:
   void SetUp() override { ::setenv("XDG_CACHE_HOME", folder_.path().c_str(), 1); }
@@ -55,11 +64,7 @@ TEST_F(CacheFolderTest, DamagedEntryIsIgnoredAndMadeAnew) {
   const CacheFolder cache = open();
   for (const int position : {0, 10, 20, 40, 139}) {
     cache.write("key", bytes(100, 7));
-    {
-      std::fstream entry(file("key.entry"), std::ios::in | std::ios::out | std::ios::binary);
-      entry.seekp(position);
-      entry.put('\xee');
-    }
+    flip_bits(file("key.entry"), position);
     EXPECT_FALSE(cache.read("key")) << position;
   }
   cache.write("key", bytes(100, 7));
