@@ -9,6 +9,7 @@
 #include <malloc.h>
 #include <signal.h>
 
+#include <span>
 #include <string>
 #include <variant>
 #include <vector>
@@ -20,6 +21,7 @@
 #include "user/commands/report.h"
 #include "user/options/command_line.h"
 #include "user/output/output_file.h"
+#include "user/symbols/symbol_server.h"
 
 namespace {
 
@@ -56,6 +58,7 @@ int fail(const Error& error) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (const auto served = serve_as_symbol_worker(std::span(argv, static_cast<size_t>(argc)))) return *served;
   mallopt(M_MMAP_THRESHOLD, 1 << 20);  // a report's large buffers go back to the system once it is printed
   occupy_standard_descriptors();
   signal(SIGXFSZ, SIG_IGN);  // a file that may not grow any more is an error of write(), with a message

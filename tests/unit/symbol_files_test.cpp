@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The parts behind the symbolizer: overlapping ranges, files that lie, limits.
-#include <elf.h>
-#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,38 +10,25 @@
 #include <string>
 #include <vector>
 
+#include "tests/unit/symbol_fixtures.h"
+#include "user/symbols/debug_file_places.h"
 #include "user/symbols/debug_info.h"
+#include "user/symbols/file_names.h"
 #include "user/symbols/file_symbols.h"
 #include "user/symbols/range_map.h"
 
 namespace alloctrail {
 namespace {
 
-std::string fixture_path(const std::string& name) {
-  return SYMBOLS_FIXTURE_DIR "/lib" + name + ".so";
-}
+using test::code_offsets;
+using test::fixture_path;
+using test::memory_file;
+using test::read_file;
 
-std::vector<char> read_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
-
-UniqueFd memory_file(const std::vector<char>& bytes) {
-  UniqueFd fd(::memfd_create("symbols_test", MFD_CLOEXEC));
-  EXPECT_EQ(::write(fd.get(), bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
-  return fd;
-}
-
-/// File offsets of the code: what a target's addresses can become.
-std::vector<uint64_t> code_offsets(const std::vector<char>& image, uint64_t step) {
-  const auto* header = reinterpret_cast<const Elf64_Ehdr*>(image.data());
-  const auto* segments = reinterpret_cast<const Elf64_Phdr*>(image.data() + header->e_phoff);
-  std::vector<uint64_t> offsets;
-  for (int i = 0; i < header->e_phnum; ++i) {
-    if (segments[i].p_type != PT_LOAD || (segments[i].p_flags & PF_X) == 0) continue;
-    for (uint64_t at = 0; at < segments[i].p_filesz; at += step) offsets.push_back(segments[i].p_offset + at);
-  }
-  return offsets;
+MappedFile mapped(const std::vector<char>& bytes) {
+  auto file = MappedFile::open(memory_file(bytes));
+  EXPECT_TRUE(file);
+  return *std::move(file);
 }
 
 // ---- RangeMap -----------------------------------------------------------------------------------------------------
@@ -100,7 +84,9 @@ TEST(RangeMap, AgreesWithASearchThroughAllRanges) {
 TEST(DebugInfo, WithoutTimeLeftNothingIsFound) {
   const std::vector<char> image = read_file(fixture_path("symbols_dwarf5"));
   const auto count_found = [&](std::chrono::nanoseconds limit) {
-    DebugInfo info({memory_file(image), ElfAccess::Read, {}}, CodeSegments({{0, 0, image.size()}}), limit);
+    const MappedFile file = mapped(image);
+    DebugFilePlaces places("");
+    DebugInfo info(file, CodeSegments({{0, 0, image.size()}}), {.time = limit}, places);
     size_t found = 0;
     for (const uint64_t offset : code_offsets(image, 16)) found += info.find(offset).empty() ? 0 : 1;
     return found;
@@ -109,10 +95,13 @@ TEST(DebugInfo, WithoutTimeLeftNothingIsFound) {
   EXPECT_EQ(count_found(std::chrono::nanoseconds(0)), 0U);
 }
 
-TEST(DebugInfo, ClosedAndOpenedAgainItFindsTheSame) {
-  const std::vector<char> image = read_file(fixture_path("symbols_dwarf5"));
-  DebugInfo info({memory_file(image), ElfAccess::Read, {}}, CodeSegments({{0, 0, image.size()}}),
-                 std::chrono::seconds(60));
+class OpenedAgain : public testing::TestWithParam<const char*> {};
+
+TEST_P(OpenedAgain, DebugInfoIsTheSame) {
+  const std::vector<char> image = read_file(fixture_path(GetParam()));
+  const MappedFile file = mapped(image);
+  DebugFilePlaces places("");
+  DebugInfo info(file, CodeSegments({{0, 0, image.size()}}), {}, places);
   size_t lines = 0;
   for (const uint64_t offset : code_offsets(image, 16)) {
     const std::vector<SourceFrame> before = info.find(offset);
@@ -130,13 +119,24 @@ TEST(DebugInfo, ClosedAndOpenedAgainItFindsTheSame) {
   EXPECT_GT(lines, 0U);
 }
 
-TEST(FileSymbols, ChangeOfTheFileIsNoticed) {
+INSTANTIATE_TEST_SUITE_P(Kinds, OpenedAgain, testing::Values("symbols_dwarf5", "symbols_packed"),
+                         [](const auto& info) { return std::string(info.param); });
+
+TEST(DebugInfo, MoreThanMayBeUnpackedIsAProblemAndNotRead) {
+  const std::vector<char> image = read_file(fixture_path("symbols_packed"));
+  const MappedFile file = mapped(image);
+  DebugFilePlaces places("");
+  DebugInfo info(file, CodeSegments({{0, 0, image.size()}}), {.unpacked_bytes = 1000}, places);
+  for (const uint64_t offset : code_offsets(image, 16)) EXPECT_TRUE(info.find(offset).empty());
+  EXPECT_NE(info.problem(), "");
+}
+
+TEST(FileNames, ChangeOfTheFileIsNoticed) {
   const UniqueFd fd = memory_file(read_file(fixture_path("symbols_bare")));
-  const FileSymbols symbols(UniqueFd(::dup(fd.get())), "");
-  EXPECT_TRUE(symbols.is_elf());
-  EXPECT_FALSE(symbols.has_changed());
+  const FileNames names(UniqueFd(::dup(fd.get())), "", 1);
+  EXPECT_FALSE(names.has_changed());
   ASSERT_EQ(::ftruncate(fd.get(), 100), 0);
-  EXPECT_TRUE(symbols.has_changed());
+  EXPECT_TRUE(names.has_changed());
 }
 
 TEST(FileSymbols, DebugLinkToAFifoDoesNotBlock) {
@@ -145,7 +145,8 @@ TEST(FileSymbols, DebugLinkToAFifoDoesNotBlock) {
   const std::string fifo = folder + "libsymbols_split_by_checksum.so.debug";
   ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
   const std::vector<char> image = read_file(fixture_path("symbols_split_by_checksum"));
-  FileSymbols symbols(memory_file(image), folder + "lib.so");
+  DebugFilePlaces places(folder + "lib.so");
+  FileSymbols symbols(mapped(image), places);
   for (const uint64_t offset : code_offsets(image, 16)) EXPECT_EQ(symbols.frames_at(offset).front().line, 0U);
   ::unlink(fifo.c_str());
   ::rmdir(folder.c_str());
@@ -169,7 +170,8 @@ TEST(FileSymbols, DebugFileThatBelongsToAnotherBuildIsNotTaken) {
     const std::string path = folder + "lib" + name + ".so.debug";
     std::ofstream(path, std::ios::binary).write(debug.data(), static_cast<std::streamsize>(debug.size()));
     const std::vector<char> image = read_file(fixture_path(name));
-    FileSymbols symbols(memory_file(image), folder + "lib.so");
+    DebugFilePlaces places(folder + "lib.so");
+    FileSymbols symbols(mapped(image), places);
     for (const uint64_t offset : code_offsets(image, 16)) EXPECT_EQ(symbols.frames_at(offset).front().line, 0U);
     ::unlink(path.c_str());
   }
@@ -179,10 +181,12 @@ TEST(FileSymbols, DebugFileThatBelongsToAnotherBuildIsNotTaken) {
 // ---- broken files -------------------------------------------------------------------------------------------------
 
 size_t resolve_all(const std::vector<char>& image, const std::vector<uint64_t>& offsets) {
-  FileSymbols symbols(memory_file(image), "");
+  if (image.empty()) return 0;
+  DebugFilePlaces places("");
+  FileSymbols symbols(mapped(image), places);
   size_t named = 0;
   for (const uint64_t offset : offsets) {
-    const std::vector<Frame>& frames = symbols.frames_at(offset);
+    const std::vector<Frame> frames = symbols.frames_at(offset);
     EXPECT_GE(frames.size(), 1U);
     EXPECT_LE(frames.size(), 65U);
     named += frames.front().function.empty() ? 0 : 1;

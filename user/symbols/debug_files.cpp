@@ -1,46 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// Search for separate debug files. The names that are tried come from hostile files, so each candidate is looked at
-// before it is opened (a FIFO would block, a device may act on being opened) and verified before it is used.
 #include "user/symbols/debug_files.h"
-
-#include <fcntl.h>
-#include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <array>
 #include <cstdint>
 #include <cstring>
-#include <vector>
+#include <span>
+#include <string>
+#include <utility>
 
 namespace alloctrail {
 namespace {
 
-constexpr std::string_view kDebugRoot = "/usr/lib/debug";
 constexpr size_t kMaxLinkBytes = 4096;
-constexpr off_t kMaxChecksumBytes = 512 << 20;
+constexpr size_t kMaxChecksumBytes = 512 << 20;
 
-std::optional<DebugFile> open_candidate(const std::string& path) {
-  const UniqueFd place(::open(path.c_str(), O_PATH | O_CLOEXEC));
-  struct stat info {};
-  if (!place || ::fstat(place.get(), &info) != 0 || !S_ISREG(info.st_mode)) return std::nullopt;
-  const std::string reopen = fmt::format("/proc/self/fd/{}", place.get());
-  UniqueFd fd(::open(reopen.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
-  if (!fd) return std::nullopt;
-  const bool only_root_writes = info.st_uid == 0 && (info.st_mode & (S_IWGRP | S_IWOTH)) == 0;
-  const bool trusted = only_root_writes && path.starts_with(kDebugRoot);
-  return DebugFile{std::move(fd), trusted ? ElfAccess::Map : ElfAccess::Read, path.substr(0, path.rfind('/') + 1)};
-}
-
-std::string path_of_build_id(std::string_view build_id) {
-  if (build_id.size() < 3) return {};
-  std::string path = fmt::format("{}/.build-id/{:02x}/", kDebugRoot, static_cast<unsigned char>(build_id[0]));
-  for (const char byte : build_id.substr(1)) path += fmt::format("{:02x}", static_cast<unsigned char>(byte));
-  return path + ".debug";
-}
-
-bool has_build_id(const DebugFile& candidate, std::string_view build_id) {
-  const auto elf = ElfImage::open(candidate.fd.get(), candidate.access);
+bool has_build_id(const MappedFile& candidate, std::string_view build_id) {
+  const auto elf = ElfImage::from_memory(candidate.bytes());
   return elf && elf->build_id() == build_id;
 }
 
@@ -55,18 +30,12 @@ constexpr std::array<uint32_t, 256> crc_table() {
 }
 
 /// The checksum .gnu_debuglink carries: CRC-32 of the whole file.
-std::optional<uint32_t> checksum(int fd) {
+bool has_checksum(const MappedFile& candidate, uint32_t wanted) {
   static constexpr auto kTable = crc_table();
-  std::vector<unsigned char> buffer(1 << 16);
+  if (candidate.bytes().size() > kMaxChecksumBytes) return false;
   uint32_t crc = ~0U;
-  off_t offset = 0;
-  for (;;) {
-    const ssize_t got = ::pread(fd, buffer.data(), buffer.size(), offset);
-    if (got < 0 || offset > kMaxChecksumBytes) return std::nullopt;
-    if (got == 0) return ~crc;
-    for (ssize_t i = 0; i < got; ++i) crc = kTable[(crc ^ buffer[static_cast<size_t>(i)]) & 0xff] ^ crc >> 8;
-    offset += got;
-  }
+  for (const char byte : candidate.bytes()) crc = kTable[(crc ^ static_cast<unsigned char>(byte)) & 0xff] ^ crc >> 8;
+  return ~crc == wanted;
 }
 
 struct DebugLink {
@@ -83,49 +52,43 @@ std::optional<DebugLink> debug_link(const ElfImage& file) {
   if (crc_at + sizeof(uint32_t) > bytes.size()) return std::nullopt;
   DebugLink link{std::string(bytes.substr(0, length)), 0};
   std::memcpy(&link.crc, bytes.data() + crc_at, sizeof link.crc);
-  if (link.name.find('/') != std::string::npos || link.name == "." || link.name == "..") return std::nullopt;
   return link;
 }
 
-std::optional<DebugFile> find_by_link(const DebugLink& link, std::string_view build_id, std::string_view path) {
-  const size_t slash = path.rfind('/');
-  if (!path.starts_with('/') || slash == std::string_view::npos) return std::nullopt;
-  const std::string_view directory = path.substr(0, slash + 1);
-  for (const std::string& place :
-       {fmt::format("{}{}", directory, link.name), fmt::format("{}.debug/{}", directory, link.name),
-        fmt::format("{}{}{}", kDebugRoot, directory, link.name)}) {
-    auto candidate = open_candidate(place);
-    if (!candidate) continue;
-    const bool same = build_id.empty() ? checksum(candidate->fd.get()) == link.crc : has_build_id(*candidate, build_id);
-    if (same) return candidate;
+/// The first file that suits, of all places.
+template <class Suits>
+std::optional<MappedFile> search(DebugFileRequest request, DebugFileSource& source, Suits suits) {
+  for (bool more = true; more; ++request.place) {
+    const DebugFileReply reply = source.open(request);
+    more = reply.has_more_places;
+    auto file = reply.fd ? MappedFile::open(reply.fd) : std::nullopt;
+    if (file && suits(*file)) return file;
   }
   return std::nullopt;
 }
 
 }  // namespace
 
-std::optional<DebugFile> find_debug_file(const ElfImage& file, std::string_view path) {
+std::optional<MappedFile> find_debug_file(const ElfImage& file, DebugFileSource& source) {
   const std::string build_id = file.build_id();
+  const auto is_same_build = [&](const MappedFile& each) { return has_build_id(each, build_id); };
   if (!build_id.empty()) {
-    auto candidate = open_candidate(path_of_build_id(build_id));
-    if (candidate && has_build_id(*candidate, build_id)) return candidate;
+    auto found = search({DebugFileRequest::By::BuildId, build_id, 0}, source, is_same_build);
+    if (found) return found;
   }
   const auto link = debug_link(file);
-  return link ? find_by_link(*link, build_id, path) : std::nullopt;
+  if (!link) return std::nullopt;
+  const DebugFileRequest request{DebugFileRequest::By::Link, link->name, 0};
+  if (!build_id.empty()) return search(request, source, is_same_build);
+  return search(request, source, [&](const MappedFile& each) { return has_checksum(each, link->crc); });
 }
 
-std::optional<DebugFile> find_supplementary_file(const DebugFile& main, std::string_view name,
-                                                 std::string_view build_id) {
-  std::vector<std::string> places{path_of_build_id(build_id)};
-  // A path is followed only where root wrote it.
-  if (main.access == ElfAccess::Map) {
-    places.push_back(name.starts_with('/') ? std::string(name) : main.directory + std::string(name));
-  }
-  for (const std::string& place : places) {
-    auto candidate = open_candidate(place);
-    if (candidate && has_build_id(*candidate, build_id)) return candidate;
-  }
-  return std::nullopt;
+std::optional<MappedFile> find_supplementary_file(std::string_view name, std::string_view build_id,
+                                                  DebugFileSource& source) {
+  const auto is_same_build = [&](const MappedFile& each) { return has_build_id(each, build_id); };
+  auto found = search({DebugFileRequest::By::BuildId, std::string(build_id), 0}, source, is_same_build);
+  return found ? std::move(found)
+               : search({DebugFileRequest::By::Supplementary, std::string(name), 0}, source, is_same_build);
 }
 
 }  // namespace alloctrail

@@ -24,9 +24,9 @@ constexpr int kMaxDepth = 64;    // of namespaces, classes and functions in each
 constexpr int kMaxScopes = 512;  // of blocks and calls around one address
 constexpr size_t kMaxInlined = 64;
 // libdw turns each byte of a line program into up to 100 bytes of its own, which it keeps as long as it is open.
-constexpr uint64_t kMaxLineProgramBytes = 8 << 20;
-constexpr uint64_t kMaxParsedProgramBytes = 8 << 20;
-constexpr size_t kMaxLineTableBytes = 128 << 20;  // of one file
+constexpr uint64_t kMaxLineProgramBytes = 2 << 20;
+constexpr uint64_t kMaxParsedProgramBytes = 1 << 20;
+constexpr size_t kMaxLineTableBytes = 32 << 20;  // of one file
 
 /// Bounds the processor time spent on one file over all lookups. Looks at the clock at every 64th step.
 class WorkBudget {
@@ -88,13 +88,14 @@ std::optional<uint64_t> number_attribute(Dwarf_Die entry, unsigned name) {
 
 class DebugInfo::Impl {
  public:
-  Impl(DebugFile source, CodeSegments code, std::chrono::nanoseconds time_limit)
-      : dwarf_(std::move(source)), code_(std::move(code)), budget_(time_limit) {}
+  Impl(const MappedFile& file, CodeSegments code, DebugInfoLimits limits, DebugFileSource& source)
+      : dwarf_(file, limits.unpacked_bytes, source), code_(std::move(code)), budget_(limits.time) {}
 
   std::vector<SourceFrame> find(uint64_t address);
   void close();
   [[nodiscard]] bool is_open() const { return dwarf_.is_open(); }
   [[nodiscard]] uint64_t bytes() const { return dwarf_.bytes() + line_table_bytes_; }
+  [[nodiscard]] const std::string& problem() const { return dwarf_.problem(); }
 
  private:
   template <class Visit>
@@ -307,8 +308,8 @@ void DebugInfo::Impl::close() {
   for (CompileUnit& unit : units_) unit.lines.reset();
 }
 
-DebugInfo::DebugInfo(DebugFile source, CodeSegments code, std::chrono::nanoseconds time_limit)
-    : impl_(std::make_unique<Impl>(std::move(source), std::move(code), time_limit)) {}
+DebugInfo::DebugInfo(const MappedFile& file, CodeSegments code, DebugInfoLimits limits, DebugFileSource& source)
+    : impl_(std::make_unique<Impl>(file, std::move(code), limits, source)) {}
 DebugInfo::~DebugInfo() = default;
 
 std::vector<SourceFrame> DebugInfo::find(uint64_t address) {
@@ -322,6 +323,9 @@ bool DebugInfo::is_open() const {
 }
 uint64_t DebugInfo::bytes() const {
   return impl_->bytes();
+}
+const std::string& DebugInfo::problem() const {
+  return impl_->problem();
 }
 
 }  // namespace alloctrail

@@ -23,11 +23,17 @@ struct SourceFrame {
   bool inlined = false;
 };
 
+/// What one file may cost.
+struct DebugInfoLimits {
+  std::chrono::nanoseconds time = std::chrono::seconds(20);  ///< of the processor, for all lookups together
+  uint64_t unpacked_bytes = 96 << 20;                        ///< of packed sections
+};
+
 class DebugInfo {
  public:
-  /// `source` is the file with the .debug sections: the mapped one, or its separate one. `code` are the mapped file's
-  /// segments; `time_limit` is the processor time that all lookups in this file may take together.
-  DebugInfo(DebugFile source, CodeSegments code, std::chrono::nanoseconds time_limit);
+  /// `file` is the one with the .debug sections: the mapped one, or its separate one; it must outlive this. `code` are
+  /// the mapped file's segments.
+  DebugInfo(const MappedFile& file, CodeSegments code, DebugInfoLimits limits, DebugFileSource& source);
   ~DebugInfo();
   DebugInfo(const DebugInfo&) = delete;
   DebugInfo& operator=(const DebugInfo&) = delete;
@@ -39,8 +45,10 @@ class DebugInfo {
   /// Gives back the memory that can be had again from the file; the next find() opens it anew.
   void close();
   [[nodiscard]] bool is_open() const;
-  /// Memory its sections and line tables take in this process while open (mapped sections take none).
+  /// Memory that unpacked sections and line tables take while open.
   [[nodiscard]] uint64_t bytes() const;
+  /// A sentence for the user if the debug information cannot be used.
+  [[nodiscard]] const std::string& problem() const;
 
  private:
   class Impl;

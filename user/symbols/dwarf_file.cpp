@@ -16,7 +16,6 @@
 namespace alloctrail {
 namespace {
 
-constexpr uint64_t kMaxDebugBytes = 2ULL << 30;
 constexpr size_t kMaxStringBytes = 16 * 1024;
 constexpr uint32_t kLength64 = 0xffffffff;  // the unit length that says: a 64-bit one follows
 
@@ -40,21 +39,6 @@ bool has_terminated_strings(const ElfImage& file) {
     if (!strings.empty() && strings.back() != '\0') return false;
   }
   return true;
-}
-
-/// What libdw will allocate for the debug sections; nothing if there are none worth opening or it would be too much.
-std::optional<uint64_t> bytes_to_read(const ElfImage& file, ElfAccess access) {
-  uint64_t sum = 0;
-  bool has_units = false;
-  for (const ElfImage::Section& section : file.sections()) {
-    if (!is_debug_section(section.name) || section.size_bytes == 0) continue;
-    if (section.unpacked_bytes > kMaxDebugBytes || section.size_bytes > kMaxDebugBytes) return std::nullopt;
-    has_units = has_units || section.name == ".debug_info" || section.name == ".zdebug_info";
-    const bool packed = section.unpacked_bytes != section.size_bytes;
-    if (access == ElfAccess::Read) sum += section.size_bytes;
-    if (packed) sum += section.unpacked_bytes;
-  }
-  return has_units && sum <= kMaxDebugBytes ? std::optional(sum) : std::nullopt;
 }
 
 /// An ELF file whose DWARF is one empty line program. Set as the supplementary file where the true one is missing, it
@@ -100,10 +84,31 @@ std::optional<ElfImage> empty_debug_file() {
 
 }  // namespace
 
+/// What libdw will allocate for the debug sections; nothing if there are none worth opening or it would be too much.
+std::optional<uint64_t> DwarfFile::bytes_to_unpack(const ElfImage& file) {
+  uint64_t sum = 0;
+  bool has_units = false;
+  for (const ElfImage::Section& section : file.sections()) {
+    if (!is_debug_section(section.name) || section.size_bytes == 0) continue;
+    has_units = has_units || section.name == ".debug_info" || section.name == ".zdebug_info";
+    if (section.unpacked_bytes == section.size_bytes) continue;
+    sum = section.unpacked_bytes > UINT64_MAX - sum ? UINT64_MAX : sum + section.unpacked_bytes;
+  }
+  if (sum > max_unpacked_bytes_) {
+    problem_ = fmt::format("its debug information takes {} MiB when unpacked, more than the {} MiB there are for it",
+                           sum >> 20, max_unpacked_bytes_ >> 20);
+    return std::nullopt;
+  }
+  return has_units ? std::optional(sum) : std::nullopt;
+}
+
 Dwarf* DwarfFile::handle() {
   if (main_ || is_unusable_) return main_.get();
-  if (!elf_) elf_ = ElfImage::open(source_.fd.get(), source_.access);
-  const auto needed = elf_ ? bytes_to_read(*elf_, source_.access) : std::nullopt;
+  if (!elf_) {
+    file_.restore();
+    elf_ = ElfImage::from_memory(file_.bytes());
+  }
+  const auto needed = elf_ ? bytes_to_unpack(*elf_) : std::nullopt;
   if (needed) main_.reset(dwarf_begin_elf(elf_->handle(), DWARF_C_READ, nullptr));
   if (main_ && !has_terminated_strings(*elf_)) main_.reset();
   if (main_) {
@@ -137,14 +142,16 @@ void DwarfFile::attach_supplementary() {
   const void* id = nullptr;
   const ssize_t id_bytes = dwelf_dwarf_gnu_debugaltlink(main_.get(), &name, &id);
   if (id_bytes <= 0) return;
-  if (!supplementary_source_) {
+  if (!looked_for_supplementary_) {
     const std::string_view build_id(static_cast<const char*>(id), static_cast<size_t>(id_bytes));
-    supplementary_source_ = find_supplementary_file(source_, name, build_id);
+    supplementary_file_ = find_supplementary_file(checked(name), build_id, source_);
+    looked_for_supplementary_ = true;
   }
-  if (supplementary_source_ && !supplementary_elf_) {
-    supplementary_elf_ = ElfImage::open(supplementary_source_->fd.get(), supplementary_source_->access);
-    const bool is_usable = supplementary_elf_ && has_terminated_strings(*supplementary_elf_) &&
-                           bytes_to_read(*supplementary_elf_, supplementary_source_->access);
+  if (supplementary_file_ && !supplementary_elf_) {
+    supplementary_file_->restore();
+    supplementary_elf_ = ElfImage::from_memory(supplementary_file_->bytes());
+    const bool is_usable =
+        supplementary_elf_ && has_terminated_strings(*supplementary_elf_) && bytes_to_unpack(*supplementary_elf_);
     if (!is_usable) supplementary_elf_.reset();
   }
   if (!supplementary_elf_) supplementary_elf_ = empty_debug_file();
@@ -166,14 +173,16 @@ void DwarfFile::remember_strings(const ElfImage& elf) {
 
 std::string_view DwarfFile::checked(const char* text) const {
   if (text == nullptr) return {};
+  bool is_end = false;  // of one section, and then perhaps the start of the next one
   for (const std::string_view section : strings_) {
-    if (text < section.data() || text > section.data() + section.size()) continue;
+    is_end = is_end || text == section.data() + section.size();
+    if (text < section.data() || text >= section.data() + section.size()) continue;
     const std::string_view rest = section.substr(static_cast<size_t>(text - section.data()), kMaxStringBytes);
     const size_t length = rest.find('\0');
     return length == std::string_view::npos ? std::string_view() : rest.substr(0, length);
   }
   // A path that libdw has put together.
-  return {text, strnlen(text, kMaxStringBytes)};
+  return is_end ? std::string_view() : std::string_view{text, strnlen(text, kMaxStringBytes)};
 }
 
 std::optional<uint64_t> DwarfFile::line_program_bytes(uint64_t offset) const {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -17,10 +18,14 @@ namespace alloctrail {
 
 class DwarfFile {
  public:
-  explicit DwarfFile(DebugFile source) : source_(std::move(source)) {}
+  /// Of packed sections at most `max_unpacked_bytes` are unpacked at a time. `file` must outlive this.
+  DwarfFile(const MappedFile& file, uint64_t max_unpacked_bytes, DebugFileSource& source)
+      : file_(file), max_unpacked_bytes_(max_unpacked_bytes), source_(source) {}
 
-  /// libdw's handle, opened if need be; null if there is no DWARF in the file, or more than 2 GiB.
+  /// libdw's handle, opened if need be; null if there is no DWARF in the file, or too much: then there is a problem().
   [[nodiscard]] Dwarf* handle();
+  /// A sentence for the user, or nothing.
+  [[nodiscard]] const std::string& problem() const { return problem_; }
   [[nodiscard]] bool is_open() const { return elf_.has_value(); }
   /// Frees what libdw has parsed; the sections stay read.
   void forget_parsed();
@@ -31,7 +36,7 @@ class DwarfFile {
   [[nodiscard]] std::string_view checked(const char* text) const;
   /// Length in bytes of the line program at `offset` of .debug_line; nothing if it is broken. The file must be open.
   [[nodiscard]] std::optional<uint64_t> line_program_bytes(uint64_t offset) const;
-  /// Memory of this process that the sections take while open; mapped ones take none.
+  /// Memory that unpacked sections take while open; others take none.
   [[nodiscard]] uint64_t bytes() const { return is_open() ? bytes_ : 0; }
 
  private:
@@ -43,8 +48,14 @@ class DwarfFile {
   void attach_supplementary();
   void remember_strings(const ElfImage& elf);
 
-  DebugFile source_;
-  std::optional<DebugFile> supplementary_source_;
+  [[nodiscard]] std::optional<uint64_t> bytes_to_unpack(const ElfImage& file);
+
+  const MappedFile& file_;
+  uint64_t max_unpacked_bytes_;
+  DebugFileSource& source_;
+  bool looked_for_supplementary_ = false;
+  std::optional<MappedFile> supplementary_file_;
+  std::string problem_;
   uint64_t bytes_ = 0;
   bool is_unusable_ = false;
   std::string_view lines_;

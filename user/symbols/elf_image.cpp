@@ -3,10 +3,8 @@
 #include "user/symbols/elf_image.h"
 
 #include <gelf.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cstring>
 
@@ -20,19 +18,14 @@ constexpr size_t kMaxSectionNamesBytes = 16 << 20;
 
 /// libelf allocates a descriptor a section when it opens a file. Above 65,279 the number is a 64-bit field that a small
 /// sparse file can set to anything; linked programs stay far below.
-bool is_readable_header(std::span<const char> header) {
+bool is_readable_header(std::span<const char> image) {
   constexpr char kByteOrder = std::endian::native == std::endian::little ? ELFDATA2LSB : ELFDATA2MSB;
-  if (header.size() < sizeof(Elf32_Ehdr) || std::memcmp(header.data(), ELFMAG, SELFMAG) != 0) return false;
-  if (header[EI_DATA] != kByteOrder) return false;
-  if (header[EI_CLASS] == ELFCLASS64) {
-    Elf64_Ehdr ehdr{};
-    if (header.size() < sizeof ehdr) return false;
-    std::memcpy(&ehdr, header.data(), sizeof ehdr);
-    return ehdr.e_shoff == 0 || ehdr.e_shnum != 0;
-  }
-  Elf32_Ehdr ehdr{};
-  std::memcpy(&ehdr, header.data(), sizeof ehdr);
-  return header[EI_CLASS] == ELFCLASS32 && (ehdr.e_shoff == 0 || ehdr.e_shnum != 0);
+  Elf64_Ehdr ehdr{};
+  if (image.size() < sizeof ehdr) return false;
+  std::memcpy(&ehdr, image.data(), sizeof ehdr);
+  if (std::memcmp(ehdr.e_ident, ELFMAG, SELFMAG) != 0) return false;
+  if (ehdr.e_ident[EI_DATA] != kByteOrder || ehdr.e_ident[EI_CLASS] != ELFCLASS64) return false;
+  return ehdr.e_shoff == 0 || ehdr.e_shnum != 0;
 }
 
 bool start_libelf() {
@@ -97,18 +90,6 @@ bool CodeSegments::contains(uint64_t address) const {
   return std::any_of(segments_.begin(), segments_.end(), [&](const Segment& segment) {
     return address >= segment.address && address - segment.address < segment.size_bytes;
   });
-}
-
-std::optional<ElfImage> ElfImage::open(int fd, ElfAccess access) {
-  std::array<char, sizeof(Elf64_Ehdr)> header{};
-  const ssize_t got = ::pread(fd, header.data(), header.size(), 0);
-  if (got < 0 || !start_libelf()) return std::nullopt;
-  if (!is_readable_header({header.data(), static_cast<size_t>(got)})) return std::nullopt;
-  Elf* elf = elf_begin(fd, access == ElfAccess::Map ? ELF_C_READ_MMAP : ELF_C_READ, nullptr);
-  if (elf == nullptr) return std::nullopt;
-  ElfImage file(elf);
-  if (elf_kind(elf) != ELF_K_ELF) return std::nullopt;
-  return file;
 }
 
 std::optional<ElfImage> ElfImage::from_memory(std::span<char> image) {

@@ -33,18 +33,12 @@ class CodeSegments {
   std::vector<Segment> segments_;
 };
 
-/// How the bytes are read. Files of the target are read with pread: a private mapping of a probed file receives the
-/// kernel's breakpoints, and a file that is cut short while mapped ends the reader with SIGBUS. Debug files that only
-/// root can change are mapped, so that a gigabyte of them costs page cache and not memory.
-enum class ElfAccess { Read, Map };
-
-/// Owns libelf's handle, not the descriptor or memory it reads, which must outlive it.
+/// Owns libelf's handle, not the memory it reads, which must outlive it.
 class ElfImage {
  public:
-  /// Nothing if it is not an ELF file that can be read safely: wrong magic, another machine's
-  /// byte order, more than 65,279 sections.
-  [[nodiscard]] static std::optional<ElfImage> open(int fd, ElfAccess access);
-  /// `image` is read and, as libelf's interface wants it, not const.
+  /// Nothing if it is not an ELF file that can be read safely: wrong magic, not 64 bits wide, another machine's byte
+  /// order, more than 65,279 sections. `image` is not const because libelf rewrites the header of a section that it
+  /// unpacks; nothing else is written to.
   [[nodiscard]] static std::optional<ElfImage> from_memory(std::span<char> image);
 
   [[nodiscard]] Elf* handle() const { return elf_.get(); }

@@ -2,10 +2,6 @@
 // FileSymbols: joins the symbol table with the debug information, in the file or beside it.
 #include "user/symbols/file_symbols.h"
 
-#include <fcntl.h>
-
-#include <algorithm>
-#include <array>
 #include <utility>
 
 #include "user/symbols/debug_files.h"
@@ -14,9 +10,6 @@
 
 namespace alloctrail {
 namespace {
-
-constexpr size_t kMaxResolved = 100'000;
-constexpr std::chrono::seconds kTimeLimit{20};
 
 bool has_debug_info(const ElfImage& file) {
   return file.section(".debug_info") || file.section(".zdebug_info");
@@ -49,51 +42,34 @@ std::vector<Frame> to_frames(std::vector<SourceFrame> sources, std::string_view 
 
 }  // namespace
 
-FileSymbols::FileSymbols(UniqueFd fd, std::string path) : fd_(std::move(fd)) {
-  const auto elf = ElfImage::open(fd_.get(), ElfAccess::Read);
-  if (!elf || ::fstat(fd_.get(), &opened_) != 0) return;
-  is_elf_ = true;
-  code_ = elf->code_segments();
+FileSymbols::FileSymbols(MappedFile file, DebugFileSource& source, DebugInfoLimits limits) : file_(std::move(file)) {
+  elf_ = ElfImage::from_memory(file_.bytes());
+  if (!elf_) return;
+  code_ = elf_->code_segments();
+  minidebug_ = unpack_minidebug(*elf_);
+  if (!minidebug_.empty()) minidebug_elf_ = ElfImage::from_memory(minidebug_);
+  const bool has_own = has_debug_info(*elf_);
+  if (!has_own) separate_ = find_debug_file(*elf_, source);
+  if (separate_) separate_elf_ = ElfImage::from_memory(separate_->bytes());
 
-  std::vector<char> unpacked = unpack_minidebug(*elf);
-  const auto minidebug = unpacked.empty() ? std::nullopt : ElfImage::from_memory(unpacked);
-  std::optional<DebugFile> separate;
-  if (!has_debug_info(*elf)) separate = find_debug_file(*elf, path);
-  const auto debug_elf = separate ? ElfImage::open(separate->fd.get(), separate->access) : std::nullopt;
-
-  std::vector<const ElfImage*> tables{&*elf};
-  if (minidebug) tables.push_back(&*minidebug);
-  if (debug_elf) tables.push_back(&*debug_elf);
+  std::vector<const ElfImage*> tables{&*elf_};
+  if (minidebug_elf_) tables.push_back(&*minidebug_elf_);
+  if (separate_elf_) tables.push_back(&*separate_elf_);
   symbols_ = SymbolTable(tables, code_);
-
-  if (separate) {
-    debug_info_.emplace(*std::move(separate), code_, kTimeLimit);
-  } else if (has_debug_info(*elf)) {
-    DebugFile same{UniqueFd(::fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0)), ElfAccess::Read, {}};
-    debug_info_.emplace(std::move(same), code_, kTimeLimit);
-  }
+  if (has_own || separate_) debug_info_.emplace(separate_ ? *separate_ : file_, code_, limits, source);
 }
 
-bool FileSymbols::has_changed() const {
-  struct stat now {};
-  if (::fstat(fd_.get(), &now) != 0) return false;
-  return now.st_size != opened_.st_size || now.st_mtim.tv_sec != opened_.st_mtim.tv_sec ||
-         now.st_mtim.tv_nsec != opened_.st_mtim.tv_nsec;
-}
-
-const std::vector<Frame>& FileSymbols::frames_at(uint64_t file_offset) {
-  const auto known = resolved_.find(file_offset);
-  if (known != resolved_.end()) return known->second;
-  if (resolved_.size() >= kMaxResolved) resolved_.clear();
-  return resolved_.emplace(file_offset, resolve(file_offset)).first->second;
-}
-
-std::vector<Frame> FileSymbols::resolve(uint64_t file_offset) {
+std::vector<Frame> FileSymbols::frames_at(uint64_t file_offset) {
   const auto address = code_.address_of(file_offset);
   if (!address) return {Frame()};
   std::vector<SourceFrame> sources;
   if (debug_info_) sources = debug_info_->find(*address);
   return to_frames(std::move(sources), symbols_.find(*address));
+}
+
+void FileSymbols::drop_pages() const {
+  file_.drop_pages();
+  if (separate_) separate_->drop_pages();
 }
 
 }  // namespace alloctrail

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// SymbolTable: collects candidates, chooses one name an address, lays them out for lookup.
+// SymbolTable: collects candidates, chooses one name an address.
 #include "user/symbols/symbol_table.h"
 
 #include <gelf.h>
 
 #include <algorithm>
+#include <cstring>
 #include <tuple>
 
 namespace alloctrail {
@@ -28,14 +29,17 @@ struct Candidate {
   }
 };
 
-/// The string at `offset`, cut at a symbol version ("memcpy@GLIBC_2.2.5"); empty if it is not terminated or too long.
-std::string_view string_at(const Elf_Data& strings, uint64_t offset) {
-  if (offset >= strings.d_size) return {};
-  const std::string_view rest(static_cast<const char*>(strings.d_buf) + offset,
-                              std::min<size_t>(strings.d_size - offset, kMaxNameBytes));
+/// The string that starts `rest`, cut at a symbol version ("memcpy@GLIBC_2.2.5"); empty if it is not terminated.
+std::string_view name_in(std::string_view rest) {
   const size_t length = rest.find('\0');
   if (length == std::string_view::npos) return {};
   return rest.substr(0, std::min(length, rest.find('@', 1)));
+}
+
+std::string_view string_at(const Elf_Data& strings, uint64_t offset) {
+  if (offset >= strings.d_size) return {};
+  return name_in({static_cast<const char*>(strings.d_buf) + offset,
+                  std::min<size_t>(strings.d_size - offset, kMaxNameBytes)});
 }
 
 bool names_code(const GElf_Sym& symbol, std::string_view name) {
@@ -109,18 +113,18 @@ SymbolTable::SymbolTable(std::span<const ElfImage* const> files, const CodeSegme
   std::vector<Range> ranges;
   ranges.reserve(symbols.size());
   for (size_t i = 0; i < symbols.size(); ++i) {
-    // Overlapping strings let a small table spell out more bytes than the file has; real ones stay far below.
-    if (names_.size() + symbols[i].name.size() >= kMaxTableBytes) break;
     const uint64_t next_start = i + 1 < symbols.size() ? symbols[i + 1].start : UINT64_MAX;
-    ranges.push_back({symbols[i].start, end_of(symbols[i], next_start), symbols[i].start, names_.size()});
-    names_.append(symbols[i].name).push_back('\0');
+    ranges.push_back({symbols[i].start, end_of(symbols[i], next_start), symbols[i].start,
+                      reinterpret_cast<uint64_t>(symbols[i].name.data())});
   }
   ranges_ = RangeMap(std::move(ranges));
 }
 
 std::string_view SymbolTable::find(uint64_t address) const {
   const auto at = ranges_.find(address);
-  return at ? std::string_view(names_.data() + *at) : std::string_view();
+  if (!at) return {};
+  const char* name = reinterpret_cast<const char*>(*at);
+  return name_in({name, strnlen(name, kMaxNameBytes) + 1});
 }
 
 }  // namespace alloctrail

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The functions of one mapped file by address, from its ELF symbol tables; copied, so that the ELF file can be closed.
+// The functions of one mapped file by address, from its ELF symbol tables. The names stay in the files,
+// which must outlive the table.
 #pragma once
 
 #include <cstdint>
 #include <span>
-#include <string>
 #include <string_view>
 #include <vector>
 
@@ -26,8 +26,7 @@ class SymbolTable {
   [[nodiscard]] bool empty() const { return ranges_.empty(); }
 
  private:
-  std::string names_;  ///< NUL-terminated, one after the other
-  RangeMap ranges_;    ///< value: where in names_
+  RangeMap ranges_;  ///< value: address of the name
 };
 
 }  // namespace alloctrail

@@ -3,10 +3,13 @@
 #pragma once
 
 #include <memory>
+#include <span>
+#include <string>
 #include <vector>
 
 #include "user/ids.h"
 #include "user/model/snapshot.h"
+#include "user/symbols/symbol_worker.h"
 #include "user/target/mappings.h"
 
 namespace alloctrail {
@@ -18,17 +21,25 @@ struct AddressSpace {
 };
 
 /// Names addresses. Never fails: what cannot be named comes back with its module and offset, or only its address.
-/// Results are cached per file (device and inode), so that many processes share one library's names.
+/// Results are kept per file (device and inode), so that many processes share one library's names. ELF files are read by
+/// a worker process without rights, which is started when it is first needed.
 class Symbolizer {
  public:
-  Symbolizer();
+  explicit Symbolizer(SymbolWorkerLimits limits = {});
   ~Symbolizer();
   Symbolizer(const Symbolizer&) = delete;
   Symbolizer& operator=(const Symbolizer&) = delete;
 
-  /// The functions at `address` (of a call, not of a return: see Frame::address): inlined ones first, innermost first,
-  /// the function that has the machine code last. At least one frame.
+  /// For each of `addresses` (of a call, not of a return: see Frame::address) the functions there: inlined ones first,
+  /// innermost first, the function that has the machine code last. At least one frame each.
+  [[nodiscard]] std::vector<std::vector<Frame>> resolve(const AddressSpace& space, std::span<const Addr> addresses);
   [[nodiscard]] std::vector<Frame> resolve(const AddressSpace& space, Addr address);
+
+  /// Opens the files with code, so that they can be named when the process, or its mount namespace, is gone.
+  void hold_files(const AddressSpace& space);
+
+  /// A sentence for each file of the space that could not be read, if names in it were wanted.
+  [[nodiscard]] std::vector<std::string> problems(const AddressSpace& space) const;
 
  private:
   class Impl;

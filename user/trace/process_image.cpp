@@ -69,6 +69,7 @@ Status ProcessImage::attach_mapped_files() {
   if (!mappings) return std::move(mappings).error();
   space_.mappings = *std::move(mappings);
   stack_names_.forget_addresses();
+  context_.symbolizer.hold_files(space_);
   if (auto published = context_.unwinding.publish(slot_, pid(), space_.mappings, loads); !published)
     return published;
   const ProcessPlan plan = context_.probes.plan(pid(), space_.mappings);
@@ -230,6 +231,7 @@ Snapshot ProcessImage::snapshot(EndReason end, std::optional<std::chrono::nanose
                        .recorded_freed = {}};
   add_threads_and_sites(result, ended);
   add_ranges(result, ended);
+  for (std::string& problem : context_.symbolizer.problems(space_)) result.warnings.push_back(std::move(problem));
   add_probes(result);
   result.counters = context_.tracer.counters(slot_);
   result.probe_misses = context_.tracer.missed_hits();

@@ -21,11 +21,10 @@ class StackNames {
 
  private:
   using SharedFrames = std::vector<Frames::Shared>;
-  const SharedFrames& frames_at(Addr address, Symbolizer& symbolizer, const AddressSpace& space);
+  void resolve(const std::vector<Addr>& addresses, Symbolizer& symbolizer, const AddressSpace& space);
 
   std::unordered_map<uint32_t, Stack> stacks_;
   std::unordered_map<uint64_t, SharedFrames> frames_;  // by address of the call
-  SharedFrames uncached_;
 };
 
 }  // namespace alloctrail

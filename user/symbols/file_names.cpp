@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "user/symbols/file_names.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace alloctrail {
+namespace {
+
+constexpr size_t kMaxResolved = 100'000;
+
+}  // namespace
+
+FileNames::FileNames(UniqueFd fd, std::string path, uint64_t number)
+    : fd_(std::move(fd)), places_(std::move(path)), number_(number), opened_(identity_of(fd_.get())) {}
+
+/// Another link to it, or one less, changes its inode but not what is in it.
+bool FileNames::has_changed() const {
+  const auto now = identity_of(fd_.get());
+  return now && opened_ && (now->size_bytes != opened_->size_bytes || now->modified_ns != opened_->modified_ns);
+}
+
+void FileNames::take(std::span<const uint64_t> offsets, SymbolAnswer answer) {
+  is_elf_ = answer.is_elf;
+  problem_ = std::move(answer.problem);
+  for (size_t i = 0; i < answer.frames.size(); ++i) resolved_[offsets[i]] = std::move(answer.frames[i]);
+}
+
+void FileNames::resolve(std::span<const uint64_t> offsets, SymbolWorker& worker) {
+  if (resolved_.size() >= kMaxResolved) resolved_.clear();
+  std::vector<uint64_t> wanted;
+  std::copy_if(offsets.begin(), offsets.end(), std::back_inserter(wanted),
+               [this](uint64_t offset) { return !resolved_.contains(offset); });
+  std::sort(wanted.begin(), wanted.end());
+  wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
+  std::span<const uint64_t> rest(wanted);
+  while (!rest.empty() && !is_unreadable_) {
+    const auto request = rest.first(std::min(rest.size(), SymbolWorker::kMaxOffsets));
+    auto answer = worker.resolve(number_, fd_.get(), places_, request);
+    if (!answer) {
+      is_unreadable_ = true;
+      problem_ = answer.error().message;
+      return;
+    }
+    rest = rest.subspan(answer->frames.size());
+    take(request, *std::move(answer));
+  }
+}
+
+const std::vector<Frame>& FileNames::frames_at(uint64_t file_offset) const {
+  static const std::vector<Frame> kUnknown{Frame()};
+  const auto known = resolved_.find(file_offset);
+  return known != resolved_.end() ? known->second : kUnknown;
+}
+
+}  // namespace alloctrail
