@@ -51,6 +51,15 @@ TEST_F(CacheFolderTest, WhatOneRunStoresTheNextReads) {
   EXPECT_FALSE(open().read("other"));
 }
 
+TEST_F(CacheFolderTest, KeyKeepsWhatItFirstGotUnlessItIsReplaced) {
+  const CacheFolder cache = open();
+  cache.write("key", bytes(100, 7));
+  cache.write("key", bytes(10, 8));
+  EXPECT_EQ(cache.read("key"), bytes(100, 7));
+  cache.replace("key", bytes(10, 8));
+  EXPECT_EQ(cache.read("key"), bytes(10, 8));
+}
+
 TEST_F(CacheFolderTest, FilesAreTheUsersAlone) {
   open().write("key", bytes(1, 1));
   struct stat status {};

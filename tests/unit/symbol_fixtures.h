@@ -5,6 +5,7 @@
 #include <elf.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdint>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "user/handles.h"
+#include "user/symbols/symbolizer.h"
 
 namespace alloctrail::test {
 
@@ -43,5 +45,33 @@ inline std::vector<uint64_t> code_offsets(const std::vector<char>& image, uint64
   }
   return offsets;
 }
+
+/// An address space in which a file is mapped, without any process.
+class LoadedFile {
+ public:
+  explicit LoadedFile(const std::string& path) : image_(read_file(path)) {
+    struct stat info {};
+    EXPECT_EQ(::stat(path.c_str(), &info), 0);
+    Mapping mapping;
+    mapping.start = kStart;
+    mapping.end = kStart + image_.size();
+    mapping.file = {info.st_dev, info.st_ino};
+    mapping.path = path;
+    mapping.executable = true;
+    space_ = {.pid = Tgid{0x7ffffff0}, .mappings = {mapping}};
+  }
+  [[nodiscard]] const AddressSpace& space() const { return space_; }
+  /// All over its code.
+  [[nodiscard]] std::vector<Addr> addresses() const {
+    std::vector<Addr> result;
+    for (const uint64_t offset : code_offsets(image_, 16)) result.push_back(Addr{kStart + offset});
+    return result;
+  }
+
+ private:
+  static constexpr uint64_t kStart = 1 << 20;
+  std::vector<char> image_;
+  AddressSpace space_;
+};
 
 }  // namespace alloctrail::test

@@ -169,6 +169,11 @@ void CacheFolder::write(std::string_view key, std::span<const std::byte> content
   if (make_room(sizeof header + content.size())) (void)write_file(std::string(key).append(kSuffix), parts);
 }
 
+void CacheFolder::replace(std::string_view key, std::span<const std::byte> content) const {
+  ::unlinkat(folder_.get(), std::string(key).append(kSuffix).c_str(), 0);
+  write(key, content);
+}
+
 std::vector<CacheFolder::Entry> CacheFolder::entries() const {
   std::vector<Entry> result;
   const int copy = ::openat(folder_.get(), ".", kFolderFlags);

@@ -36,6 +36,8 @@ class CacheFolder {
   [[nodiscard]] std::optional<std::vector<std::byte>> read(std::string_view key) const;
   /// Stores content in full or not at all; the least recently used entries make room. A key holds what it first got.
   void write(std::string_view key, std::span<const std::byte> content) const;
+  /// Stores content in the place of what the key holds; who reads meanwhile may find nothing.
+  void replace(std::string_view key, std::span<const std::byte> content) const;
 
  private:
   struct Entry;

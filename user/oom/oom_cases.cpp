@@ -25,7 +25,7 @@ void use_figures_of_the_kill(ProcessFigures& process, const OomReport& report) {
 }  // namespace
 
 OomCases::OomCases(std::unique_ptr<OomRecorder> recorder, Trace* trace) : recorder_(std::move(recorder)), trace_(trace) {
-  if (trace == nullptr) own_symbolizer_.emplace();
+  if (trace == nullptr) own_symbolizer_.emplace(NamesCache());
 }
 
 void OomCases::remember(const Snapshot& ended) {

@@ -281,6 +281,7 @@ OomReport build_oom_report(const OomCapture& capture, const AddressSpace& space,
                            capture.hold_refusal);
   add_threads(report, capture, space, symbolizer);
   add_losses(report, capture);
+  for (std::string& problem : symbolizer.problems(space)) report.notes.push_back(std::move(problem));
   report.mappings_seen = !space.mappings.empty();
   if (!report.mappings_seen)
     report.notes.emplace_back(

@@ -26,7 +26,9 @@ constexpr size_t kMaxInlined = 64;
 // libdw turns each byte of a line program into up to 100 bytes of its own, which it keeps as long as it is open.
 constexpr uint64_t kMaxLineProgramBytes = 2 << 20;
 constexpr uint64_t kMaxParsedProgramBytes = 1 << 20;
-constexpr size_t kMaxLineTableBytes = 32 << 20;  // of one file
+constexpr size_t kMaxUnitTableBytes = 32 << 20;  // of one file
+// What libdw keeps of each unit that was looked through; it is thrown away now and then.
+constexpr size_t kMaxParsedUnits = 64;
 
 /// Bounds the processor time spent on one file over all lookups. Looks at the clock at every 64th step.
 class WorkBudget {
@@ -65,6 +67,16 @@ struct CompileUnit {
   bool is_nested_indexed = false;
   std::unique_ptr<LineTable> lines;
   uint64_t last_used = 0;
+
+  [[nodiscard]] size_t bytes() const {
+    return functions.bytes() + nested_functions.bytes() + (lines ? lines->bytes() : 0);
+  }
+  void forget_tables() {
+    functions = RangeMap();
+    nested_functions = RangeMap();
+    is_indexed = is_nested_indexed = false;
+    lines.reset();
+  }
 };
 
 bool holds_functions(int tag) {
@@ -94,8 +106,10 @@ class DebugInfo::Impl {
   std::vector<SourceFrame> find(uint64_t address);
   void close();
   [[nodiscard]] bool is_open() const { return dwarf_.is_open(); }
-  [[nodiscard]] uint64_t bytes() const { return dwarf_.bytes() + line_table_bytes_; }
-  [[nodiscard]] const std::string& problem() const { return dwarf_.problem(); }
+  [[nodiscard]] uint64_t bytes() const { return dwarf_.bytes() + unit_table_bytes_; }
+  [[nodiscard]] std::string problem() const {
+    return budget_.is_spent() ? "reading its debug information takes too long" : dwarf_.problem();
+  }
 
  private:
   template <class Visit>
@@ -110,8 +124,9 @@ class DebugInfo::Impl {
   std::string_view string_attribute(Dwarf_Die entry, unsigned name);
   bool may_read_lines(Dwarf_Die unit);
   const LineTable& lines_of(CompileUnit& unit);
-  void drop_oldest_lines();
   std::vector<SourceFrame> frames_at(CompileUnit& unit, uint64_t address);
+  void bound_tables(const CompileUnit& in_use);
+  void forget_parsed();
 
   DwarfFile dwarf_;
   CodeSegments code_;
@@ -120,7 +135,8 @@ class DebugInfo::Impl {
   std::vector<CompileUnit> units_;
   RangeMap unit_ranges_;  ///< value: index into units_
   uint64_t parsed_program_bytes_ = 0;
-  size_t line_table_bytes_ = 0;
+  size_t parsed_units_ = 0;
+  size_t unit_table_bytes_ = 0;
   uint64_t clock_ = 0;
 };
 
@@ -240,25 +256,25 @@ bool DebugInfo::Impl::may_read_lines(Dwarf_Die unit) {
 }
 
 const LineTable& DebugInfo::Impl::lines_of(CompileUnit& unit) {
-  unit.last_used = ++clock_;
   if (unit.lines) return *unit.lines;
   Dwarf_Die entry{};
   const bool can_read = dwarf_offdie(dwarf_.handle(), unit.entry, &entry) != nullptr && may_read_lines(entry);
   unit.lines = can_read ? std::make_unique<LineTable>(dwarf_, entry) : std::make_unique<LineTable>();
-  line_table_bytes_ += unit.lines->bytes();
-  while (line_table_bytes_ > kMaxLineTableBytes && unit.lines->bytes() < line_table_bytes_) drop_oldest_lines();
   return *unit.lines;
 }
 
-void DebugInfo::Impl::drop_oldest_lines() {
-  CompileUnit* oldest = nullptr;
-  for (CompileUnit& unit : units_) {
-    const bool is_older = oldest == nullptr || unit.last_used < oldest->last_used;
-    if (unit.lines && unit.lines->bytes() > 0 && is_older) oldest = &unit;
+/// The tables of the units that were not used for longest go first.
+void DebugInfo::Impl::bound_tables(const CompileUnit& in_use) {
+  while (unit_table_bytes_ > kMaxUnitTableBytes) {
+    CompileUnit* oldest = nullptr;
+    for (CompileUnit& unit : units_) {
+      const bool is_older = oldest == nullptr || unit.last_used < oldest->last_used;
+      if (&unit != &in_use && is_older && unit.bytes() > 0) oldest = &unit;
+    }
+    if (oldest == nullptr) return;
+    unit_table_bytes_ -= oldest->bytes();
+    oldest->forget_tables();
   }
-  if (oldest == nullptr) return;
-  line_table_bytes_ -= oldest->lines->bytes();
-  oldest->lines.reset();
 }
 
 std::vector<SourceFrame> DebugInfo::Impl::frames_at(CompileUnit& unit, uint64_t address) {
@@ -291,21 +307,32 @@ std::vector<SourceFrame> DebugInfo::Impl::find(uint64_t address) {
   if (budget_.is_spent() || dwarf_.handle() == nullptr) return {};
   budget_.start();
   index_units();
-  const auto index = unit_ranges_.find(address);
-  auto frames = index ? frames_at(units_[*index], address) : std::vector<SourceFrame>();
-  budget_.stop();
-  if (parsed_program_bytes_ > kMaxParsedProgramBytes) {
-    dwarf_.forget_parsed();
-    parsed_program_bytes_ = 0;
+  std::vector<SourceFrame> frames;
+  if (const auto index = unit_ranges_.find(address)) {
+    CompileUnit& unit = units_[*index];
+    unit.last_used = ++clock_;
+    const size_t bytes_before = unit.bytes();
+    parsed_units_ += bytes_before == 0 ? 1 : 0;
+    frames = frames_at(unit, address);
+    unit_table_bytes_ += unit.bytes() - bytes_before;
+    bound_tables(unit);
   }
+  budget_.stop();
+  if (parsed_program_bytes_ > kMaxParsedProgramBytes || parsed_units_ > kMaxParsedUnits) forget_parsed();
   return frames;
 }
 
-void DebugInfo::Impl::close() {
-  dwarf_.close();
+void DebugInfo::Impl::forget_parsed() {
+  dwarf_.forget_parsed();
   parsed_program_bytes_ = 0;
-  line_table_bytes_ = 0;
-  for (CompileUnit& unit : units_) unit.lines.reset();
+  parsed_units_ = 0;
+}
+
+void DebugInfo::Impl::close() {
+  forget_parsed();
+  dwarf_.close();
+  unit_table_bytes_ = 0;
+  for (CompileUnit& unit : units_) unit.forget_tables();
 }
 
 DebugInfo::DebugInfo(const MappedFile& file, CodeSegments code, DebugInfoLimits limits, DebugFileSource& source)
@@ -324,7 +351,7 @@ bool DebugInfo::is_open() const {
 uint64_t DebugInfo::bytes() const {
   return impl_->bytes();
 }
-const std::string& DebugInfo::problem() const {
+std::string DebugInfo::problem() const {
   return impl_->problem();
 }
 

@@ -48,7 +48,7 @@ class DebugInfo {
   /// Memory that unpacked sections and line tables take while open.
   [[nodiscard]] uint64_t bytes() const;
   /// A sentence for the user if the debug information cannot be used.
-  [[nodiscard]] const std::string& problem() const;
+  [[nodiscard]] std::string problem() const;
 
  private:
   class Impl;

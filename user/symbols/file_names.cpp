@@ -23,16 +23,26 @@ bool FileNames::has_changed() const {
 void FileNames::take(std::span<const uint64_t> offsets, SymbolAnswer answer) {
   is_elf_ = answer.is_elf;
   problem_ = std::move(answer.problem);
-  for (size_t i = 0; i < answer.frames.size(); ++i) resolved_[offsets[i]] = std::move(answer.frames[i]);
+  for (size_t i = 0; i < answer.frames.size(); ++i) known_.frames[offsets[i]] = std::move(answer.frames[i]);
+  has_news_ = true;
 }
 
-void FileNames::resolve(std::span<const uint64_t> offsets, SymbolWorker& worker) {
-  if (resolved_.size() >= kMaxResolved) resolved_.clear();
-  std::vector<uint64_t> wanted;
-  std::copy_if(offsets.begin(), offsets.end(), std::back_inserter(wanted),
-               [this](uint64_t offset) { return !resolved_.contains(offset); });
-  std::sort(wanted.begin(), wanted.end());
-  wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
+std::vector<uint64_t> FileNames::unknown(std::span<const uint64_t> offsets) const {
+  std::vector<uint64_t> result;
+  std::copy_if(offsets.begin(), offsets.end(), std::back_inserter(result),
+               [this](uint64_t offset) { return !known_.frames.contains(offset); });
+  std::sort(result.begin(), result.end());
+  result.erase(std::unique(result.begin(), result.end()), result.end());
+  return result;
+}
+
+void FileNames::resolve(std::span<const uint64_t> offsets, const NamesCache* cache, SymbolWorker& worker) {
+  if (!looked_in_cache_ && cache != nullptr && opened_) {
+    if (auto names = cache->read(*opened_)) known_ = *std::move(names);
+    looked_in_cache_ = true;
+  }
+  if (known_.frames.size() >= kMaxResolved) known_.frames.clear();
+  const std::vector<uint64_t> wanted = unknown(offsets);
   std::span<const uint64_t> rest(wanted);
   while (!rest.empty() && !is_unreadable_) {
     const auto request = rest.first(std::min(rest.size(), SymbolWorker::kMaxOffsets));
@@ -45,12 +55,18 @@ void FileNames::resolve(std::span<const uint64_t> offsets, SymbolWorker& worker)
     rest = rest.subspan(answer->frames.size());
     take(request, *std::move(answer));
   }
+  if (!places_.looks().empty()) known_.looks = places_.looks();
+}
+
+void FileNames::store(const NamesCache& cache) const {
+  const auto now = identity_of(fd_.get());
+  if (has_news_ && is_elf_ && problem_.empty() && opened_ && now == opened_) cache.write(*opened_, known_);
 }
 
 const std::vector<Frame>& FileNames::frames_at(uint64_t file_offset) const {
   static const std::vector<Frame> kUnknown{Frame()};
-  const auto known = resolved_.find(file_offset);
-  return known != resolved_.end() ? known->second : kUnknown;
+  const auto known = known_.frames.find(file_offset);
+  return known != known_.frames.end() ? known->second : kUnknown;
 }
 
 }  // namespace alloctrail

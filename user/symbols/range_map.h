@@ -26,6 +26,7 @@ class RangeMap {
   [[nodiscard]] std::optional<uint64_t> find(uint64_t address) const;
   [[nodiscard]] bool empty() const { return pieces_.empty(); }
   [[nodiscard]] size_t size() const { return pieces_.size(); }
+  [[nodiscard]] size_t bytes() const { return pieces_.capacity() * sizeof(Piece); }
 
  private:
   struct Piece {

@@ -33,7 +33,14 @@ uint64_t offset_in(const Mapping& mapping, Addr address) {
 
 class Symbolizer::Impl {
  public:
-  explicit Impl(SymbolWorkerLimits limits) : worker_(limits) {}
+  Impl(std::optional<NamesCache> cache, SymbolWorkerLimits limits) : worker_(limits), cache_(std::move(cache)) {}
+  ~Impl() {
+    for (const auto& [key, file] : files_) store(file);
+  }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
+  [[nodiscard]] pid_t worker() const { return worker_.pid(); }
 
   std::vector<std::vector<Frame>> resolve(const AddressSpace& space, std::span<const Addr> addresses) {
     ask_worker(space, addresses);
@@ -70,7 +77,7 @@ class Symbolizer::Impl {
     }
     for (const auto& [key, offsets] : wanted) {
       const auto file = files_.find(key);
-      if (file != files_.end()) file->second.resolve(offsets, worker_);
+      if (file != files_.end()) file->second.resolve(offsets, cache_ ? &*cache_ : nullptr, worker_);
     }
   }
 
@@ -103,7 +110,7 @@ class Symbolizer::Impl {
     if (known == files_.end()) {
       auto fd = open_mapped_file(pid, mapping);
       if (!fd) return nullptr;
-      if (files_.size() >= kMaxFiles) files_.erase(oldest());
+      if (files_.size() >= kMaxFiles) forget(oldest());
       known = files_.try_emplace(mapping.file, *std::move(fd), mapping.path, ++numbers_).first;
     }
     known->second.last_used = ++clock_;
@@ -117,7 +124,17 @@ class Symbolizer::Impl {
                             [](const auto& a, const auto& b) { return a.second.last_used < b.second.last_used; });
   }
 
+  void forget(Files::iterator file) {
+    store(file->second);
+    files_.erase(file);
+  }
+
+  void store(const FileNames& file) const {
+    if (cache_) file.store(*cache_);
+  }
+
   SymbolWorker worker_;
+  std::optional<NamesCache> cache_;
   Files files_;
   Vdso vdso_;
   PerfMaps perf_maps_;
@@ -125,7 +142,8 @@ class Symbolizer::Impl {
   uint64_t clock_ = 0;
 };
 
-Symbolizer::Symbolizer(SymbolWorkerLimits limits) : impl_(std::make_unique<Impl>(limits)) {}
+Symbolizer::Symbolizer(std::optional<NamesCache> cache, SymbolWorkerLimits limits)
+    : impl_(std::make_unique<Impl>(std::move(cache), limits)) {}
 Symbolizer::~Symbolizer() = default;
 
 std::vector<std::vector<Frame>> Symbolizer::resolve(const AddressSpace& space, std::span<const Addr> addresses) {
@@ -138,6 +156,10 @@ std::vector<Frame> Symbolizer::resolve(const AddressSpace& space, Addr address) 
 
 void Symbolizer::hold_files(const AddressSpace& space) {
   impl_->hold_files(space);
+}
+
+pid_t Symbolizer::worker() const {
+  return impl_->worker();
 }
 
 std::vector<std::string> Symbolizer::problems(const AddressSpace& space) const {

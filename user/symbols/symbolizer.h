@@ -3,12 +3,14 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "user/ids.h"
 #include "user/model/snapshot.h"
+#include "user/symbols/names_cache.h"
 #include "user/symbols/symbol_worker.h"
 #include "user/target/mappings.h"
 
@@ -25,7 +27,8 @@ struct AddressSpace {
 /// a worker process without rights, which is started when it is first needed.
 class Symbolizer {
  public:
-  explicit Symbolizer(SymbolWorkerLimits limits = {});
+  /// With a cache, names that an earlier run has found need no worker.
+  explicit Symbolizer(std::optional<NamesCache> cache = {}, SymbolWorkerLimits limits = {});
   ~Symbolizer();
   Symbolizer(const Symbolizer&) = delete;
   Symbolizer& operator=(const Symbolizer&) = delete;
@@ -40,6 +43,9 @@ class Symbolizer {
 
   /// A sentence for each file of the space that could not be read, if names in it were wanted.
   [[nodiscard]] std::vector<std::string> problems(const AddressSpace& space) const;
+
+  /// The worker process; 0 if none was needed so far.
+  [[nodiscard]] pid_t worker() const;
 
  private:
   class Impl;

@@ -80,7 +80,7 @@ class Trace {
   std::unique_ptr<RangeFeed> ranges_;  ///< none if not asked for, or if this kernel has not what it takes
   ProbePlanner probes_;
   std::optional<UnwindPlanner> unwinding_;
-  Symbolizer symbolizer_;
+  Symbolizer symbolizer_{NamesCache()};
   UniqueFd epoll_;
   Images images_;
   std::optional<ChildCommand> child_;
