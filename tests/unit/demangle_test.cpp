@@ -42,13 +42,22 @@ TEST(Demangle, LegacyRustNamesLoseTheirHashAndEscapes) {
   EXPECT_EQ(demangle("_ZN6a$RF$b5c$C$d17h0123456789abcdefE"), "a&b::c,d");
 }
 
+TEST(Demangle, NewRustNamesBecomeReadable) {
+  EXPECT_EQ(demangle("_RNvC3foo3bar"), "foo::bar");
+  EXPECT_EQ(demangle("_RNvNtCs1234_7mycrate3foo3bar"), "mycrate::foo::bar");
+  EXPECT_EQ(demangle("_RINvNtC3std3mem8align_ofjE"), "std::mem::align_of::<usize>");
+  EXPECT_EQ(demangle("_RNCNvC4main3run0B2_"), "main::run::{closure#0}");
+  EXPECT_EQ(demangle("_RNvMC3fooINtB2_3BarlE3baz"), "<foo::Bar<i32>>::baz");
+  EXPECT_EQ(demangle("_RNvXs_C3fooNtB4_3BarNtNtC4core3fmt5Debug3fmt"), "<foo::Bar as core::fmt::Debug>::fmt");
+}
+
 TEST(Demangle, UnknownRustEscapesStayAsTheyAre) {
   EXPECT_EQ(demangle("_ZN5a$XY$5$u0a$17h0123456789abcdefE"), "a$XY$::$u0a$");
   EXPECT_EQ(demangle("_ZN4a$b$17h0123456789abcdefE"), "a$b$");
 }
 
 TEST(Demangle, NamesThatAreNotMangledComeBackUnchanged) {
-  for (const std::string name : {"", "_", "_Z", "main", "malloc", "_start", "_RNvC3foo3bar", "_Zebra?", "_ZN", "_ZN3fo",
+  for (const std::string name : {"", "_", "_Z", "main", "malloc", "_start", "_R", "_RNv", "_RNvC3foo", "_Read", "_Zebra?", "_ZN", "_ZN3fo",
                                  "_ZN99999999999999999999fooE", "_ZN3foo\xff\xfe"}) {
     EXPECT_EQ(demangle(name), name);
   }
@@ -80,11 +89,12 @@ TEST(Demangle, MutatedNamesNeverCrash) {
   const std::string seeds[] = {
       "_ZNSt6vectorIiSaIiEE9push_backERKi",
       "_ZSt11make_uniqueI3FooJRKiDpOT_EENSt9_MakeUniqIT_E15__single_objectEDpOT0_",
-      "_ZN66_$LT$alloc..vec..Vec$LT$T$GT$$u20$as$u20$core..ops..drop..Drop$GT$4drop17h0123456789abcdefE"};
+      "_ZN66_$LT$alloc..vec..Vec$LT$T$GT$$u20$as$u20$core..ops..drop..Drop$GT$4drop17h0123456789abcdefE",
+      "_RNvXs_C3fooNtB4_3BarNtNtC4core3fmt5Debug3fmt"};
   std::mt19937 random(1);
   size_t readable = 0;
-  for (int i = 0; i < 30'000; ++i) {
-    std::string name = seeds[i % 3];
+  for (int i = 0; i < 40'000; ++i) {
+    std::string name = seeds[i % 4];
     for (int change = 0; change < 3; ++change)
       name[2 + random() % (name.size() - 2)] = static_cast<char>(33 + random() % 94);
     readable += demangle(name) != name ? 1 : 0;

@@ -12,8 +12,8 @@ namespace alloctrail {
 /// Longer names are returned as they are.
 inline constexpr size_t kMaxMangledBytes = 8192;
 
-/// The readable form of a C++ (Itanium) or legacy Rust name. Anything else comes back unchanged: plain C names, Rust v0
-/// names, broken names, and those whose readable form could be too long to be of use.
+/// The readable form of a C++ (Itanium) or Rust (legacy or v0) name. Anything else comes back unchanged: plain C names,
+/// broken names, and those whose readable form could be too long to be of use.
 [[nodiscard]] std::string demangle(std::string_view name);
 
 }  // namespace alloctrail
