@@ -2,6 +2,7 @@
 // alloctrail doctor: what this kernel and this target allow, and where each probe would go.
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "tests/support/kernel_test.h"
@@ -12,12 +13,21 @@
 namespace alloctrail::test {
 namespace {
 
+using nlohmann::json;
+
 class Doctor : public KernelTest {};
 
 TEST_F(Doctor, NamesTheKernelsFeatures) {
   const std::string text = run({Tracer::binary(), "doctor"}, deadline);
   for (const char* feature : {"BTF", "session", "multi", "perf"})
     EXPECT_NE(text.find(feature), std::string::npos) << text;
+}
+
+TEST_F(Doctor, SaysHowTheWorkerThatReadsSymbolsIsConfined) {
+  const json document = json::parse(run({Tracer::binary(), "doctor", "--json"}, deadline));
+  const json& steps = document.at("symbol_worker").at("confinement");
+  EXPECT_EQ(steps.size(), 5U);
+  for (const json& step : steps) EXPECT_TRUE(step.at("in_force")) << step;
 }
 
 TEST_F(Doctor, NamesTheProbesOfATargetAndTouchesNothing) {

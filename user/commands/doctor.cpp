@@ -8,6 +8,7 @@
 #include "user/kernel/features.h"
 #include "user/output/terminal_text.h"
 #include "user/output/units.h"
+#include "user/symbols/symbol_worker.h"
 #include "user/target/figures.h"
 #include "user/target/process.h"
 #include "user/trace/probe_planner.h"
@@ -23,6 +24,7 @@ struct TargetFindings {
 
 struct Findings {
   KernelFeatures kernel;
+  Result<Confinement> symbols;  ///< how the worker that reads them is confined
   std::optional<TargetFindings> target;
 };
 
@@ -63,6 +65,14 @@ void print_kernel(const KernelFeatures& kernel) {
              format_bytes(total));
 }
 
+void print_symbols(const Result<Confinement>& symbols) {
+  fmt::print("worker that reads symbols\n");
+  if (!symbols) fmt::print("  NO   {}: places in code have no names\n", safe(symbols.error().message));
+  if (!symbols) return;
+  for (const ConfinementStep& step : confinement_steps())
+    fmt::print("  {:3}  {:32} {}\n", (*symbols & step.bit) != 0 ? "yes" : "NO", step.name, step.meaning);
+}
+
 void print_target(const TargetFindings& target) {
   fmt::print("process {} {}\n", raw(target.figures.pid), safe(target.figures.command));
   for (const PlannedModule& module : target.plan.modules) {
@@ -87,6 +97,15 @@ nlohmann::json kernel_json(const KernelFeatures& kernel) {
   return result;
 }
 
+nlohmann::json symbols_json(const Result<Confinement>& symbols) {
+  if (!symbols) return {{"error", symbols.error().message}};
+  nlohmann::json result{{"confinement", nlohmann::json::array()}};
+  for (const ConfinementStep& step : confinement_steps())
+    result["confinement"].push_back(
+        {{"name", step.name}, {"in_force", (*symbols & step.bit) != 0}, {"detail", step.meaning}});
+  return result;
+}
+
 nlohmann::json target_json(const TargetFindings& target) {
   nlohmann::json result{{"pid", raw(target.figures.pid)},
                         {"command", target.figures.command},
@@ -105,7 +124,8 @@ nlohmann::json target_json(const TargetFindings& target) {
 }
 
 void print_json(const Findings& findings) {
-  nlohmann::json document{{"schema", "alloctrail/doctor/1"}, {"kernel", kernel_json(findings.kernel)}};
+  nlohmann::json document{{"schema", "alloctrail/doctor/1"}, {"kernel", kernel_json(findings.kernel)},
+                          {"symbol_worker", symbols_json(findings.symbols)}};
   if (findings.target) document["process"] = target_json(*findings.target);
   fmt::print("{}\n", document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
 }
@@ -121,7 +141,8 @@ bool any_allocator(const TargetFindings& target) {
 }  // namespace
 
 Result<ExitCode> run_doctor(const DoctorOptions& options) {
-  Findings findings{.kernel = examine_kernel(), .target = {}};
+  SymbolWorker worker;
+  Findings findings{.kernel = examine_kernel(), .symbols = worker.confinement(), .target = {}};
   if (options.pid) {
     auto target = examine_target(*options.pid);
     if (!target) return std::move(target).error();
@@ -131,6 +152,7 @@ Result<ExitCode> run_doctor(const DoctorOptions& options) {
     print_json(findings);
   } else {
     print_kernel(findings.kernel);
+    print_symbols(findings.symbols);
     if (findings.target) print_target(*findings.target);
     if (findings.target && !any_allocator(*findings.target)) fmt::print("  no allocator found: nothing to hook\n");
   }
