@@ -178,52 +178,5 @@ TEST(FileSymbols, DebugFileThatBelongsToAnotherBuildIsNotTaken) {
   ::rmdir(folder.c_str());
 }
 
-// ---- broken files -------------------------------------------------------------------------------------------------
-
-size_t resolve_all(const std::vector<char>& image, const std::vector<uint64_t>& offsets) {
-  if (image.empty()) return 0;
-  DebugFilePlaces places("");
-  FileSymbols symbols(mapped(image), places);
-  size_t named = 0;
-  for (const uint64_t offset : offsets) {
-    const std::vector<Frame> frames = symbols.frames_at(offset);
-    EXPECT_GE(frames.size(), 1U);
-    EXPECT_LE(frames.size(), 65U);
-    named += frames.front().function.empty() ? 0 : 1;
-  }
-  return named;
-}
-
-class BrokenElf : public testing::TestWithParam<const char*> {};
-
-TEST_P(BrokenElf, FlippedBytesNeverCrashOrHang) {
-  const std::vector<char> image = read_file(fixture_path(GetParam()));
-  const std::vector<uint64_t> offsets = code_offsets(image, 24);
-  std::mt19937 random(42);
-  size_t named = 0;
-  for (int i = 0; i < 1500; ++i) {
-    std::vector<char> broken = image;
-    const int flips = 1 << random() % 6;
-    for (int flip = 0; flip < flips; ++flip) broken[random() % broken.size()] = static_cast<char>(random());
-    // The tables at the end decide what everything else means; every third file has them broken, too.
-    if (i % 3 == 0) broken[broken.size() - 1 - random() % 2600] = static_cast<char>(random());
-    named += resolve_all(broken, offsets);
-  }
-  EXPECT_GT(named, 0U);
-}
-
-TEST_P(BrokenElf, TruncatedFilesNeverCrash) {
-  const std::vector<char> image = read_file(fixture_path(GetParam()));
-  const std::vector<uint64_t> offsets = code_offsets(image, 64);
-  ASSERT_GT(resolve_all(image, offsets), 0U);
-  for (size_t length = 0; length < image.size(); length += 61) {
-    resolve_all({image.begin(), image.begin() + static_cast<ptrdiff_t>(length)}, offsets);
-  }
-}
-
-INSTANTIATE_TEST_SUITE_P(Kinds, BrokenElf,
-                         testing::Values("symbols_dwarf5", "symbols_dwarf4", "symbols_packed", "symbols_bare"),
-                         [](const auto& info) { return std::string(info.param); });
-
 }  // namespace
 }  // namespace alloctrail

@@ -12,8 +12,6 @@
 #include <unistd.h>
 
 #include <array>
-#include <cstddef>
-#include <cstring>
 #include <fstream>
 #include <map>
 #include <random>
@@ -55,44 +53,11 @@ class SymbolWorkerTest : public testing::Test {
   DebugFilePlaces places_{""};
 };
 
-/// An ELF file with one segment of code and that many functions in it.
-std::vector<char> library_with_symbols(uint32_t count) {
-  struct Image {
-    Elf64_Ehdr header{};
-    Elf64_Phdr code{};
-    std::array<Elf64_Shdr, 4> sections{};
-    std::array<char, 32> names{"\0.symtab\0.strtab\0f"};
-  } image;
-  const auto section = [](uint32_t name, uint32_t type, uint64_t offset, uint64_t size, uint32_t link, uint64_t entry) {
-    return Elf64_Shdr{name, type, 0, 0, offset, size, link, 0, 1, entry};
-  };
-  std::memcpy(image.header.e_ident, ELFMAG, SELFMAG);
-  image.header.e_ident[EI_CLASS] = ELFCLASS64;
-  image.header.e_ident[EI_DATA] = ELFDATA2LSB;
-  image.header.e_ident[EI_VERSION] = EV_CURRENT;
-  image.header.e_type = ET_DYN;
-  image.header.e_machine = EM_X86_64;
-  image.header.e_version = EV_CURRENT;
-  image.header.e_ehsize = sizeof image.header;
-  image.header.e_phoff = offsetof(Image, code);
-  image.header.e_phentsize = sizeof image.code;
-  image.header.e_phnum = 1;
-  image.header.e_shoff = offsetof(Image, sections);
-  image.header.e_shentsize = sizeof(Elf64_Shdr);
-  image.header.e_shnum = image.sections.size();
-  image.header.e_shstrndx = 2;
-  image.code = {PT_LOAD, PF_R | PF_X, 0, 0, 0, 16ULL * count, 16ULL * count, 4096};
-  const uint64_t names_at = offsetof(Image, names);
-  image.sections[1] = section(1, SHT_SYMTAB, sizeof image, sizeof(Elf64_Sym) * (count + 1ULL), 2, sizeof(Elf64_Sym));
-  image.sections[2] = section(9, SHT_STRTAB, names_at, image.names.size(), 0, 0);
-  image.sections[3] = section(9, SHT_PROGBITS, 0, 16ULL * count, 0, 0);
-  std::vector<char> bytes(sizeof image + sizeof(Elf64_Sym) * (count + 1ULL));
-  std::memcpy(bytes.data(), &image, sizeof image);
-  for (uint32_t i = 0; i < count; ++i) {
-    const Elf64_Sym symbol{17, ELF64_ST_INFO(STB_GLOBAL, STT_FUNC), 0, 3, 16ULL * i, 16};
-    std::memcpy(bytes.data() + sizeof image + sizeof symbol * (i + 1ULL), &symbol, sizeof symbol);
-  }
-  return bytes;
+std::vector<char> library_with_symbols(uint64_t count) {
+  std::vector<Elf64_Sym> symbols{{}};
+  for (uint64_t i = 0; i < count; ++i)
+    symbols.push_back({test::kSymbolName, ELF64_ST_INFO(STB_GLOBAL, STT_FUNC), 0, 1, 16 * i, 16});
+  return test::elf_image(16 * count, {}, symbols);
 }
 
 std::map<std::string, std::string> status_of(pid_t pid) {

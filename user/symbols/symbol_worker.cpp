@@ -26,7 +26,6 @@ extern char** environ;
 namespace alloctrail {
 namespace {
 
-constexpr size_t kMaxEnds = 32;
 constexpr int kLookMs = 50;  // how often a working worker's time is looked at
 constexpr size_t kMaxProblemBytes = 1024;
 constexpr size_t kMaxNameBytes = 4096;
@@ -205,7 +204,7 @@ Result<SymbolAnswer> SymbolWorker::resolve(uint64_t file, int fd, DebugFileSourc
                                            std::span<const uint64_t> offsets) {
   std::string how;
   for (int attempt = 0; attempt < 2; ++attempt) {
-    if (ends_ > kMaxEnds)
+    if (ends_ >= limits_.ends)
       return Error{ErrorKind::NotSupported, "the symbol worker has ended too often", "", 0};
     if (pid_ == 0)
       if (auto started = start(); !started) return std::move(started).error();

@@ -23,6 +23,7 @@ struct SymbolWorkerLimits {
   uint64_t memory_bytes = 240 << 20;               ///< what the worker may allocate
   std::chrono::seconds processor_time_s{30};       ///< of one request
   std::chrono::seconds time_s{120};                ///< of one request, by the clock on the wall
+  size_t ends = 32;                                ///< how often files may end it before it is given up
 };
 
 /// What the worker has found in one file.
