@@ -43,14 +43,16 @@ class SymbolServer : public DebugFileSource {
 
   /// False when there is nobody left to serve.
   bool serve_one() {
-    const auto request = next();
+    auto request = next();
     if (!request || request->kind != SymbolMessageKind::Resolve) return false;
     WireReader in(request->body);
     const uint64_t number = in.number();
     std::vector<uint64_t> offsets(in.number(request->body.size()));
     for (uint64_t& offset : offsets) offset = in.number();
     if (!in.is_good()) return false;
-    return channel_.send(SymbolMessageKind::Answer, answer(file(number, request->fd), offsets).bytes(), -1, 0);
+    FileSymbols* known = file(number, request->fd);
+    request->fd.reset();  // it is mapped
+    return channel_.send(SymbolMessageKind::Answer, answer(known, offsets).bytes(), -1, 0);
   }
 
   DebugFileReply open(const DebugFileRequest& request) override {
