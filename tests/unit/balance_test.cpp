@@ -33,11 +33,18 @@ ResidentRange range(uint64_t start, uint64_t end, const char* access, uint64_t r
   return out;
 }
 
+/// As new_heap of glibc maps it.
+ResidentRange arena_range(uint64_t start, uint64_t end, const char* access, uint64_t rss) {
+  ResidentRange out = range(start, end, access, rss);
+  out.no_reserve = true;
+  return out;
+}
+
 TEST(Residence, EveryKindOfRangeIsToldApart) {
   const std::vector<ResidentRange> ranges = {range(0x400000, 0x401000, "r-xp", 1, "/bin/x", 7),
                                              range(0x500000, 0x600000, "rw-p", 2, "[heap]"),
-                                             range(kArena, kArena + 0x21000, "rw-p", 4),
-                                             range(kArena + 0x21000, kArena + 64 * kMiB, "---p", 0),
+                                             arena_range(kArena, kArena + 0x21000, "rw-p", 4),
+                                             arena_range(kArena + 0x21000, kArena + 64 * kMiB, "---p", 0),
                                              range(0x7f1000000000, 0x7f1000001000, "---p", 0),
                                              range(0x7f1000001000, 0x7f1000101000, "rw-p", 8),  // a pointer is inside
                                              range(0x7f1000101000, 0x7f1000102000, "---p", 0),
@@ -67,13 +74,32 @@ TEST(Residence, EveryKindOfRangeIsToldApart) {
   EXPECT_EQ(residence_of(ranges, {}).sum(), 8191u);
 }
 
-TEST(Residence, ArenaThatIsFullOrLiesBelowAStackGuardIsStillOne) {
-  EXPECT_EQ(residence_of({range(kArena, kArena + 64 * kMiB, "rw-p", 9)}, {}).arenas, 9u);
+TEST(Residence, ArenaThatIsFullIsStillOne) {
+  EXPECT_EQ(residence_of({arena_range(kArena, kArena + 64 * kMiB, "rw-p", 9)}, {}).arenas, 9u);
+}
+
+TEST(Residence, OwnMapThatLiesLikeAnArenaIsNone) {
+  // mmap of 64 MiB without access at a multiple of 64 MiB, then its first mebibyte opened: only the flag tells.
+  const std::vector<ResidentRange> opened = {range(kArena, kArena + kMiB, "rw-p", 1),
+                                             range(kArena + kMiB, kArena + 64 * kMiB, "---p", 0)};
+  EXPECT_EQ(residence_of(opened, {}).arenas, 0u);
+  EXPECT_EQ(residence_of(opened, {}).other_anonymous, 1u);
+  EXPECT_EQ(residence_of({range(kArena, kArena + 64 * kMiB, "rw-p", 9)}, {}).arenas, 0u);
+  // A garbage collector's heap: flagged, but reserved beyond an arena's end, or up to less than that.
+  for (const uint64_t end : {128 * kMiB, 32 * kMiB}) {
+    const std::vector<ResidentRange> heap = {arena_range(kArena, kArena + kMiB, "rw-p", 1),
+                                             arena_range(kArena + kMiB, kArena + end, "---p", 0)};
+    EXPECT_EQ(residence_of(heap, {}).arenas, 0u) << end;
+  }
+}
+
+TEST(Residence, WhereTheKernelKeepsNoFlagThePlaceMustDo) {
   const std::vector<ResidentRange> merged = {range(kArena, kArena + kMiB, "rw-p", 1),
                                              range(kArena + kMiB, kArena + 64 * kMiB + 4096, "---p", 0),
                                              range(kArena + 64 * kMiB + 4096, kArena + 72 * kMiB + 4096, "rw-p", 2)};
-  EXPECT_EQ(residence_of(merged, {}).arenas, 1u);
-  EXPECT_EQ(residence_of(merged, {}).thread_stacks, 2u);
+  const Residence residence = residence_of(merged, {}, ReserveFlags::Dropped);
+  EXPECT_EQ(residence.arenas, 1u);
+  EXPECT_EQ(residence.thread_stacks, 2u);
 }
 
 TEST(Residence, ThousandGibibytesWithoutAccessAreReservedNotResident) {

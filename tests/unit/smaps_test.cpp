@@ -22,7 +22,7 @@ constexpr std::string_view kTwoRanges =
     "kB\n"
     "Swap:                  6 kB\nSwapPss:               1 kB\nTHPeligible:           0\nVmFlags: rd wr mr mw me ac \n"
     "7ffcc7624000-7ffcc7645000 rw-p 00000000 00:00 0                          [stack]\n"
-    "Rss:                  12 kB\nVmFlags: rd wr mr mw me gd ac \n";
+    "Rss:                  12 kB\nVmFlags: rd wr mr mw me gd nr \n";
 
 std::vector<ResidentRange> parse(std::string_view text, size_t piece_bytes) {
   std::vector<ResidentRange> out;
@@ -48,6 +48,8 @@ TEST(Smaps, RangesAreReadWithTheirFigures) {
                                             .hugetlb = 9 << 10}));
   EXPECT_FALSE(ranges[0].grows_down);
   EXPECT_TRUE(ranges[1].grows_down);
+  EXPECT_FALSE(ranges[0].no_reserve);
+  EXPECT_TRUE(ranges[1].no_reserve);
   EXPECT_EQ(ranges[1].bytes.rss, 12u << 10);
 }
 

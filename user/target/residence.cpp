@@ -15,6 +15,7 @@ constexpr uint64_t kArenaBytes = 64u << 20;  // HEAP_MAX_SIZE of glibc on 64-bit
 constexpr uint64_t kUsualStackBytes = 8u << 20;
 constexpr int64_t kShareOfTime = 100;
 constexpr size_t kMaxSyscallBytes = 256;
+constexpr size_t kMaxModeBytes = 16;
 
 bool is_anonymous(const Mapping& m) {
   return m.file.inode == 0 && (m.path.empty() || m.path.starts_with("[anon:"));
@@ -32,14 +33,19 @@ bool is_named_by_allocator(const Mapping& m) {
   return false;
 }
 
-/// An arena's heap starts at a multiple of its largest size, and what it does not use yet follows without access.
-bool is_arena(const std::vector<ResidentRange>& ranges, size_t at) {
+/// Room for an arena's heap is mapped without access and with MAP_NORESERVE, trimmed to exactly its largest size at a
+/// multiple of it, and opened from its start as it is needed. A program's own map may lie like that, but not flagged so;
+/// without flags the place must do, and a stack's guard above may be one range with the rest.
+bool is_arena(const std::vector<ResidentRange>& ranges, size_t at, ReserveFlags flags) {
+  const auto flagged = [&](size_t i) { return flags == ReserveFlags::Dropped || ranges[i].no_reserve; };
   const Mapping& m = ranges[at].mapping;
-  if (m.start % kArenaBytes != 0 || !m.writable || m.end - m.start > kArenaBytes) return false;
-  if (m.end - m.start == kArenaBytes) return true;
+  if (m.start % kArenaBytes != 0 || !m.writable || m.end - m.start > kArenaBytes || !flagged(at)) return false;
+  const uint64_t end = m.start + kArenaBytes;
+  if (m.end == end) return true;
   if (at + 1 == ranges.size()) return false;
   const Mapping& next = ranges[at + 1].mapping;
-  return is_anonymous(next) && no_access(next) && next.start == m.end && next.end >= m.start + kArenaBytes;
+  const bool ends_there = flags == ReserveFlags::Kept ? next.end == end : next.end >= end;
+  return is_anonymous(next) && no_access(next) && next.start == m.end && ends_there && flagged(at + 1);
 }
 
 bool has_guard(const std::vector<ResidentRange>& ranges, size_t at) {
@@ -61,7 +67,7 @@ std::set<uint64_t> stack_sizes(const std::vector<ResidentRange>& ranges, const s
 }
 
 uint64_t Residence::*kind_of(const std::vector<ResidentRange>& ranges, size_t at, const std::vector<uint64_t>& pointers,
-                             const std::set<uint64_t>& sizes) {
+                             const std::set<uint64_t>& sizes, ReserveFlags flags) {
   const Mapping& m = ranges[at].mapping;
   if (m.path == "[heap]") return &Residence::brk_heap;
   if (m.path == "[stack]" || ranges[at].grows_down) return &Residence::main_stack;
@@ -69,11 +75,16 @@ uint64_t Residence::*kind_of(const std::vector<ResidentRange>& ranges, size_t at
   if (m.file.inode != 0) return &Residence::file;
   if (is_named_by_allocator(m)) return &Residence::named_allocator;
   if (!is_anonymous(m)) return &Residence::special;
-  if (is_arena(ranges, at)) return &Residence::arenas;
+  if (is_arena(ranges, at, flags)) return &Residence::arenas;
   const auto inside = std::ranges::lower_bound(pointers, m.start);
   const bool used_as_stack = inside != pointers.end() && *inside < m.end;
   const bool looks_like_stack = m.writable && has_guard(ranges, at) && sizes.contains(m.end - m.start);
   return used_as_stack || looks_like_stack ? &Residence::thread_stacks : &Residence::other_anonymous;
+}
+
+ReserveFlags reserve_flags() {
+  const auto mode = read_small_file("/proc/sys/vm/overcommit_memory", kMaxModeBytes);
+  return mode && mode->starts_with('2') ? ReserveFlags::Dropped : ReserveFlags::Kept;
 }
 
 std::vector<uint64_t> read_stack_pointers(Tgid pid) {
@@ -88,12 +99,13 @@ std::vector<uint64_t> read_stack_pointers(Tgid pid) {
 
 }  // namespace
 
-Residence residence_of(const std::vector<ResidentRange>& ranges, std::vector<uint64_t> stack_pointers) {
+Residence residence_of(const std::vector<ResidentRange>& ranges, std::vector<uint64_t> stack_pointers,
+                       ReserveFlags flags) {
   std::ranges::sort(stack_pointers);
   const std::set<uint64_t> sizes = stack_sizes(ranges, stack_pointers);
   Residence out;
   for (size_t i = 0; i < ranges.size(); ++i) {
-    out.*kind_of(ranges, i, stack_pointers, sizes) += ranges[i].bytes.rss;
+    out.*kind_of(ranges, i, stack_pointers, sizes, flags) += ranges[i].bytes.rss;
     if (no_access(ranges[i].mapping)) out.reserved_bytes += ranges[i].mapping.end - ranges[i].mapping.start;
   }
   out.ranges = ranges.size();
@@ -137,7 +149,7 @@ std::optional<Residence> ResidenceReader::get(Tgid pid, std::chrono::nanoseconds
   const auto status = read_memory_status(pid);
   const auto read = read_smaps(pid, [&](const ResidentRange& range) { ranges.push_back(range); });
   if (status && read && !ranges.empty()) {
-    latest_ = residence_of(ranges, read_stack_pointers(pid));
+    latest_ = residence_of(ranges, read_stack_pointers(pid), reserve_flags());
     latest_->vm_rss_bytes = status->vm_rss_bytes;
     latest_->read_at = now;
   }

@@ -16,10 +16,17 @@
 
 namespace alloctrail {
 
+/// Whether ranges mapped with MAP_NORESERVE can be told from others.
+enum class ReserveFlags {
+  Kept,
+  Dropped,  ///< vm.overcommit_memory is 2
+};
+
 /// `ranges` by ascending address; `stack_pointers` of threads, as many as are known. A thread stack holds a stack
-/// pointer, or is of the size of one that does and has a guard below it. `vm_rss_bytes` and `read_at` are left to the
-/// caller.
-[[nodiscard]] Residence residence_of(const std::vector<ResidentRange>& ranges, std::vector<uint64_t> stack_pointers);
+/// pointer, or is of the size of one that does and has a guard below it. An arena has the place, the size and the flags
+/// that glibc's new_heap gives it (malloc/arena.c). `vm_rss_bytes` and `read_at` are left to the caller.
+[[nodiscard]] Residence residence_of(const std::vector<ResidentRange>& ranges, std::vector<uint64_t> stack_pointers,
+                                     ReserveFlags flags = ReserveFlags::Kept);
 
 /// What ranges of a process are for, as far as can be told from outside.
 struct OlderRanges {

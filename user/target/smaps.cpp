@@ -34,7 +34,7 @@ constexpr Line kLines[] = {
     {"Private_Hugetlb", &ResidentBytes::hugetlb},
 };
 
-/// "gd" among the two-letter flags: VM_GROWSDOWN.
+/// Is it among the two-letter flags? "gd": VM_GROWSDOWN, "nr": VM_NORESERVE.
 bool has_flag(std::string_view flags, std::string_view flag) {
   for (size_t at = flags.find(flag); at != std::string_view::npos; at = flags.find(flag, at + 1))
     if ((at == 0 || flags[at - 1] == ' ') && (at + 2 == flags.size() || flags[at + 2] == ' ')) return true;
@@ -115,14 +115,17 @@ void SmapsParser::line(std::string_view text) {
     auto mapping = parse_mapping(text);
     flush();
     if (!mapping) return;
-    range_ = {*std::move(mapping), {}, false};
+    range_ = {.mapping = *std::move(mapping), .bytes = {}};
     in_range_ = true;
     return;
   }
   if (!in_range_ || colon == std::string_view::npos) return;
   const std::string_view key = text.substr(0, colon);
   text.remove_prefix(std::min(text.find_first_not_of(" \t", colon + 1), text.size()));
-  if (key == "VmFlags") range_.grows_down = has_flag(text, "gd");
+  if (key == "VmFlags") {
+    range_.grows_down = has_flag(text, "gd");
+    range_.no_reserve = has_flag(text, "nr");
+  }
   const auto known = std::ranges::find(kLines, key, &Line::key);
   if (known != std::end(kLines)) range_.bytes.*known->bytes += leading_number(text).value_or(0) * 1024;
 }

@@ -32,6 +32,7 @@ struct ResidentRange {
   Mapping mapping;
   ResidentBytes bytes;
   bool grows_down = false;  ///< the main thread's stack
+  bool no_reserve = false;  ///< mapped with MAP_NORESERVE; the kernel drops that where vm.overcommit_memory is 2
 };
 
 /// Parses smaps as it comes, in pieces of any size: the text for a process of 65,000 ranges has 45 MB. Hands out a
