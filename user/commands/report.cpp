@@ -10,9 +10,11 @@
 #include <cerrno>
 
 #include "user/commands/death_watch.h"
+#include "user/commands/replay.h"
 #include "user/commands/reporter.h"
 #include "user/commands/signals.h"
 #include "user/commands/start_trace.h"
+#include "user/output/units.h"
 
 namespace alloctrail {
 namespace {
@@ -107,6 +109,7 @@ Result<Outcome> step(Trace& trace, DeathWatch& deaths, Reporter& reporter, Sched
 }  // namespace
 
 Result<ExitCode> run_report(const ReportOptions& options) {
+  if (options.recording) return replay(options);
   auto signals = SignalRequests::open();
   if (!signals) return std::move(signals).error();
   auto reporter = Reporter::open(options);
@@ -117,6 +120,8 @@ Result<ExitCode> run_report(const ReportOptions& options) {
   DeathWatch deaths = DeathWatch::start(**trace, warning);
   if (!warning.empty()) fmt::print(stderr, "alloctrail: {}\n", warning);
   announce(**trace);
+  if (options.format == OutputFormat::Recording && options.output)
+    fmt::print(stderr, "alloctrail: recording every {} to '{}'\n", format_duration(options.interval), *options.output);
 
   Schedule schedule(options);
   Outcome outcome = (*trace)->all_ended() ? Outcome::Stopped : Outcome::Running;  // a command may be that short

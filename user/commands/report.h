@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `alloctrail report`: attaches, prints a report every interval and a final one, detaches.
+// `alloctrail report` and `alloctrail record`: attaches, prints or keeps a report every interval and a final one,
+// detaches. Of a recording it prints the reports: replay.h.
 #pragma once
 
 #include "user/options/report_options.h"

@@ -29,9 +29,14 @@ Reporter::Reporter(const ReportOptions& options, std::unique_ptr<Sink> sink)
 }
 
 Result<Reporter> Reporter::open(const ReportOptions& options) {
-  const Delivery delivery = options.format == OutputFormat::JsonLines ? Delivery::Stream : Delivery::Whole;
-  auto sink = open_sink(options.output, delivery);
+  const bool records = options.format == OutputFormat::Recording;
+  if (records && goes_to_stdout(options) && isatty(STDOUT_FILENO))
+    return Error{ErrorKind::Usage, "a recording is not written to a terminal", "name a file with -o FILE"};
+  const bool streams = records || options.format == OutputFormat::JsonLines;
+  auto sink = open_sink(options.output, streams ? Delivery::Stream : Delivery::Whole);
   if (!sink) return std::move(sink).error();
+  if (records)
+    if (auto written = (*sink)->write(RecordingWriter::header()); !written) return std::move(written).error();
   return Reporter(options, *std::move(sink));
 }
 
@@ -44,35 +49,47 @@ std::string Reporter::render(const Snapshot& snapshot) {
   switch (format_) {
     case OutputFormat::Json: return document_.add(report_json(snapshot, view));
     case OutputFormat::JsonLines: return report_json(snapshot, view) + "\n";
-    case OutputFormat::Text: break;
+    case OutputFormat::Text:
+    case OutputFormat::Recording: break;
   }
   return (std::exchange(first_, false) ? "" : "\n") + report_text(snapshot, view, style_);
 }
 
 Status Reporter::print(std::vector<Snapshot> snapshots) {
+  if (format_ == OutputFormat::Recording)
+    return snapshots.empty() ? ok() : sink_->write(recording_.add({std::move(snapshots), {}}));
   for (Snapshot& snapshot : snapshots) {
     if (auto written = sink_->write(render(snapshot)); !written) return written;
-    const Tgid pid = snapshot.process.pid;
-    if (snapshot.end == EndReason::None)
-      previous_.insert_or_assign(pid, std::move(snapshot));
-    else
-      forget(pid);
+    remember(std::move(snapshot));
   }
   return ok();
+}
+
+void Reporter::pass(std::vector<Snapshot> snapshots) {
+  for (Snapshot& snapshot : snapshots) {
+    limits_[snapshot.process.pid].add(snapshot);
+    remember(std::move(snapshot));
+  }
 }
 
 Status Reporter::print(const OomReport& death) {
   switch (format_) {
     case OutputFormat::Json: return sink_->write(document_.add(oom_json(death)));
     case OutputFormat::JsonLines: return sink_->write(oom_json(death) + "\n");
+    case OutputFormat::Recording: return sink_->write(recording_.add({{}, {death}}));
     case OutputFormat::Text: break;
   }
   return sink_->write((std::exchange(first_, false) ? "" : "\n") + oom_text(death, query_.frames, style_.text));
 }
 
-void Reporter::forget(Tgid pid) {
-  previous_.erase(pid);
-  limits_.erase(pid);
+void Reporter::remember(Snapshot snapshot) {
+  const Tgid pid = snapshot.process.pid;
+  if (snapshot.end == EndReason::None) {
+    previous_.insert_or_assign(pid, std::move(snapshot));
+  } else {
+    previous_.erase(pid);
+    limits_.erase(pid);
+  }
 }
 
 Status Reporter::finish() {

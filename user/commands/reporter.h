@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Writes the reports of one run: Snapshot -> rows -> text or JSON -> sink. Remembers the last Snapshot of each process,
+// Writes the reports of one run: Snapshot -> rows -> text or JSON -> sink, or Snapshot -> recording -> sink. Remembers the last Snapshot of each process,
 // which changes and rates refer to.
 #pragma once
 
@@ -14,6 +14,7 @@
 #include "user/output/output_file.h"
 #include "user/output/report_json.h"
 #include "user/output/report_text.h"
+#include "user/recording/recording_writer.h"
 #include "user/result.h"
 
 namespace alloctrail {
@@ -24,6 +25,8 @@ class Reporter {
 
   /// Prints one report for each Snapshot.
   [[nodiscard]] Status print(std::vector<Snapshot> snapshots);
+  /// Takes note of Snapshots that are not printed: the next ones are compared with them.
+  void pass(std::vector<Snapshot> snapshots);
   /// Prints what happened at an OOM kill.
   [[nodiscard]] Status print(const OomReport& death);
   /// Completes the output.
@@ -32,13 +35,14 @@ class Reporter {
  private:
   Reporter(const ReportOptions& options, std::unique_ptr<Sink> sink);
   [[nodiscard]] std::string render(const Snapshot& snapshot);
-  void forget(Tgid pid);
+  void remember(Snapshot snapshot);
 
   OutputFormat format_;
   ReportQuery query_;
   ReportStyle style_;
   std::unique_ptr<Sink> sink_;
   JsonDocument document_;
+  RecordingWriter recording_;
   bool first_ = true;
   std::map<Tgid, Snapshot> previous_;
   std::map<Tgid, LimitHistory> limits_;

@@ -14,7 +14,7 @@
 namespace alloctrail {
 namespace {
 
-constexpr std::array kSubcommands = {declare_report, declare_ps, declare_oom, declare_explain, declare_doctor};
+constexpr std::array kSubcommands = {declare_report, declare_record, declare_ps, declare_oom, declare_explain, declare_doctor};
 
 std::string option_lines(const CLI::App& app, const std::string& group) {
   std::string text;
@@ -33,7 +33,8 @@ std::string option_lines(const CLI::App& app, const std::string& group) {
 std::string help_text(const CLI::App* app, std::string, CLI::AppFormatMode) {
   const std::vector<const CLI::App*> subcommands = app->get_subcommands({});
   const std::string name = subcommands.empty() ? app->get_name() : "COMMAND";
-  const char* tail = app->get_name() == "report" ? " [-- COMMAND ARGS...]" : "";
+  const bool starts = app->get_name() == "report" || app->get_name() == "record";
+  const char* tail = starts ? " [-- COMMAND ARGS...]" : "";
   std::string text = fmt::format("{}\n\nUsage: alloctrail {} [OPTIONS]{}\n", app->get_description(), name, tail);
   if (!subcommands.empty()) text += "\nCommands:\n";
   for (const CLI::App* one : subcommands) text += fmt::format("  {:<28} {}\n", one->get_name(), one->get_description());
