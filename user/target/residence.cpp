@@ -121,7 +121,7 @@ OlderRanges classify_older(const std::vector<Mapping>& maps, Tgid pid) {
   OlderRanges out;
   for (size_t i = 0; i < ranges.size(); ++i) {
     const Mapping& m = ranges[i].mapping;
-    const auto kind = kind_of(ranges, i, pointers, sizes);
+    const auto kind = kind_of(ranges, i, pointers, sizes, ReserveFlags::Dropped);  // maps, unlike smaps, has none
     if (kind == &Residence::brk_heap || kind == &Residence::named_allocator) out.allocators.push_back({m.start, m.end});
     if (kind == &Residence::arenas) {
       const bool followed = i + 1 < ranges.size() && no_access(maps[i + 1]) && maps[i + 1].start == m.end;
