@@ -26,7 +26,7 @@ namespace {
 
 constexpr size_t kMaxHeaderBytes = 4096;
 constexpr size_t kMaxMomentBytes = size_t{1} << 28;  ///< unpacked; a million sites take less than a tenth of it
-constexpr size_t kMaxValueBytes = size_t{1} << 31;   ///< memory of the values of one Moment
+constexpr size_t kMaxValueBytes = size_t{1} << 30;   ///< memory of the values of one Moment
 
 /// What a recording says cannot be: caught by File::next().
 struct Damage : std::runtime_error {
