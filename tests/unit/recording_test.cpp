@@ -125,8 +125,8 @@ class RecordingTest : public testing::Test {
     std::string problem;
     bool damaged = false;
   };
-  Content read(const std::string& bytes) {
-    auto reader = RecordingReader::open(file(bytes));
+  Content read(const std::string& bytes, const RecordingLimits& limits = {}) {
+    auto reader = RecordingReader::open(file(bytes), limits);
     if (!reader) return {{}, reader.error().message, true};
     Content content;
     while (auto moment = reader->next()) content.moments.push_back(*std::move(moment));
@@ -250,13 +250,14 @@ TEST_F(RecordingTest, AnyMessageIsReadOrRefused) {
 }
 
 TEST_F(RecordingTest, AMomentOfAnySizeTakesBoundedMemory) {
-  const Content bomb = read(RecordingWriter::header() + packed(std::string(size_t{300} << 20, '\0')));
+  const RecordingLimits limits{.moment_bytes = size_t{1} << 20, .value_bytes = size_t{1} << 24};
+  const Content bomb = read(RecordingWriter::header() + packed(std::string(size_t{8} << 20, '\0')), limits);
   EXPECT_TRUE(bomb.damaged);
   EXPECT_NE(bomb.problem.find("a moment larger than any"), std::string::npos) << bomb.problem;
 
   std::string snapshots;
-  for (int i = 0; i < 2'000'000; ++i) snapshots += {recording::kSnapshots << 3 | 2, 0};
-  const Content many = read(RecordingWriter::header() + packed(snapshots));
+  for (int i = 0; i < 100'000; ++i) snapshots += {recording::kSnapshots << 3 | 2, 0};
+  const Content many = read(RecordingWriter::header() + packed(snapshots), limits);
   EXPECT_TRUE(many.damaged);
   EXPECT_NE(many.problem.find("more values than a recording has"), std::string::npos) << many.problem;
 }

@@ -25,8 +25,6 @@ namespace alloctrail {
 namespace {
 
 constexpr size_t kMaxHeaderBytes = 4096;
-constexpr size_t kMaxMomentBytes = size_t{1} << 28;  ///< unpacked; a million sites take less than a tenth of it
-constexpr size_t kMaxValueBytes = size_t{1} << 30;   ///< memory of the values of one Moment
 
 /// What a recording says cannot be: caught by File::next().
 struct Damage : std::runtime_error {
@@ -36,6 +34,8 @@ struct Damage : std::runtime_error {
 /// One message -> values. Frames, stacks and sites of the Moments before are what it adds to and refers to.
 class Decoder {
  public:
+  explicit Decoder(size_t most_value_bytes) : most_value_bytes_(most_value_bytes) {}
+
   Moment moment(protozero::data_view message) {
     value_bytes_ = 0;
     Moment moment;
@@ -64,7 +64,7 @@ class Decoder {
   }
   void account(size_t bytes) {
     value_bytes_ += bytes;
-    if (value_bytes_ > kMaxValueBytes) throw Damage("more values than a recording has");
+    if (value_bytes_ > most_value_bytes_) throw Damage("more values than a recording has");
   }
 
   template <class T>
@@ -239,13 +239,15 @@ class Decoder {
   std::map<Tgid, std::vector<Site>> sites_;
   Tgid process_{};
   size_t value_bytes_ = 0;
+  size_t most_value_bytes_;
 };
 
 }  // namespace
 
 class RecordingReader::File {
  public:
-  File(UniqueFd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
+  File(UniqueFd fd, std::string path, const RecordingLimits& limits)
+      : fd_(std::move(fd)), path_(std::move(path)), most_message_bytes_(limits.moment_bytes), decoder_(limits.value_bytes) {}
 
   /// Reads the header.
   Status begin() {
@@ -325,7 +327,7 @@ class RecordingReader::File {
       used_ = in.pos;
       message_.resize(out.pos);
       if (ZSTD_isError(left)) throw Damage(ZSTD_getErrorName(left));
-      if (message_.size() > kMaxMomentBytes) throw Damage("a moment larger than any");
+      if (message_.size() > most_message_bytes_) throw Damage("a moment larger than any");
     }
     return true;
   }
@@ -365,6 +367,7 @@ class RecordingReader::File {
   uint64_t offset_ = 0;   ///< bytes read of the file
   int read_error_ = 0;
   std::string message_;
+  size_t most_message_bytes_;
   Decoder decoder_;
   uint64_t moments_ = 0;
   bool ended_ = false;
@@ -377,13 +380,13 @@ RecordingReader::RecordingReader(RecordingReader&&) noexcept = default;
 RecordingReader& RecordingReader::operator=(RecordingReader&&) noexcept = default;
 RecordingReader::~RecordingReader() = default;
 
-Result<RecordingReader> RecordingReader::open(const std::string& path) {
+Result<RecordingReader> RecordingReader::open(const std::string& path, const RecordingLimits& limits) {
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (!fd) return Error{ErrorKind::Failed, fmt::format("cannot open '{}': {}", path, std::strerror(errno)), "", errno};
   struct stat kind {};
   if (::fstat(fd.get(), &kind) == 0 && !S_ISREG(kind.st_mode))
     return Error{ErrorKind::Failed, fmt::format("'{}' is not a file", path), "name a recording made by alloctrail record"};
-  auto file = std::make_unique<File>(std::move(fd), path);
+  auto file = std::make_unique<File>(std::move(fd), path, limits);
   if (Status begun = file->begin(); !begun) return std::move(begun).error();
   return RecordingReader(std::move(file));
 }

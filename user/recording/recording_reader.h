@@ -2,7 +2,7 @@
 // Bytes of a recording -> Moments. A file is untrusted: whatever it holds, reading it takes bounded memory and ends.
 #pragma once
 
-#include <cstdint>
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,10 +12,16 @@
 
 namespace alloctrail {
 
+/// What one Moment may take; a million sites take less than a quarter of it.
+struct RecordingLimits {
+  size_t moment_bytes = size_t{1} << 28;  ///< unpacked
+  size_t value_bytes = size_t{1} << 30;   ///< memory of its values
+};
+
 class RecordingReader {
  public:
   /// Error: not there, not readable, not a recording, or made by an alloctrail with a newer format.
-  static Result<RecordingReader> open(const std::string& path);
+  static Result<RecordingReader> open(const std::string& path, const RecordingLimits& limits = {});
   RecordingReader(RecordingReader&&) noexcept;
   RecordingReader& operator=(RecordingReader&&) noexcept;
   ~RecordingReader();
