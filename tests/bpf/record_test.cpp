@@ -59,8 +59,8 @@ TEST_F(Record, ItsReportIsThatOfALiveRun) {
   const std::vector<json> recorded = reports();
   ASSERT_EQ(recorded.size(), 1U);
   expect_equals_truth(recorded[0], truth);
-  for (const char* part : {"threads", "stacks"}) EXPECT_EQ(recorded[0].at(part).size(), seen.at(part).size()) << part;
-  EXPECT_EQ(recorded[0].at("stacks").at(0).at("frames"), seen.at("stacks").at(0).at("frames"));
+  for (const char* part : {"threads", "sites"}) EXPECT_EQ(recorded[0].at(part).size(), seen.at(part).size()) << part;
+  EXPECT_EQ(recorded[0].at("sites").at(0).at("frames"), seen.at("sites").at(0).at("frames"));
   EXPECT_EQ(said, "");
   EXPECT_EQ(live.finish().exit_code, 0);
 }
