@@ -85,7 +85,7 @@ static __always_inline int walk_traced(struct at_oom_stack *out, __u32 slot)
 static __noinline int take_stack(void *ctx, struct at_oom_stack *out, __u32 slot)
 {
   struct task_struct *task = bpf_get_current_task_btf();
-  struct pt_regs *regs;
+  const struct pt_regs *regs;
   long bytes;
 
   if (!out) return -1;
@@ -97,13 +97,12 @@ static __noinline int take_stack(void *ctx, struct at_oom_stack *out, __u32 slot
   bytes = bpf_get_stack(ctx, out->kernel, sizeof(out->kernel), 0);
   out->kernel_frames = bytes > 0 ? (__u32)bytes / 8 : 0;
   if (BPF_CORE_READ((struct task_struct___oom *)task, flags) & OOM_PF_KTHREAD) return -1;
-  /* They lie where the frames will: all calls of a program together have 512 bytes of stack. */
-  regs = (struct pt_regs *)out->user.frames;
-  if (bpf_probe_read_kernel(regs, sizeof(*regs), (void *)bpf_task_pt_regs(task))) return -1;
-  out->ip = regs->rip;
-  out->sp = regs->rsp;
-  out->bp = regs->rbp;
-  out->syscall = (__s64)regs->orig_rax;
+  /* One by one: before Linux 6.13 a program and all it calls have 512 bytes of stack. */
+  regs = (const struct pt_regs *)bpf_task_pt_regs(task);
+  if (bpf_probe_read_kernel(&out->ip, sizeof(out->ip), &regs->rip)) return -1;
+  if (bpf_probe_read_kernel(&out->sp, sizeof(out->sp), &regs->rsp)) return -1;
+  if (bpf_probe_read_kernel(&out->bp, sizeof(out->bp), &regs->rbp)) return -1;
+  if (bpf_probe_read_kernel(&out->syscall, sizeof(out->syscall), &regs->orig_rax)) return -1;
   if (walk_traced(out, slot) == 0) return 0;
   bytes = bpf_get_stack(ctx, out->user.ids, sizeof(out->user.ids), BPF_F_USER_STACK | BPF_F_USER_BUILD_ID);
   out->user_frames = bytes > 0 ? (__u32)bytes / sizeof(out->user.ids[0]) : 0;

@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 #include <bpf/bpf.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdarg>
@@ -34,10 +35,11 @@ int keep_libbpf_message(libbpf_print_level level, const char* format, va_list ar
 }
 
 Error load_error(int error, const char* what) {
-  const bool rights = error == EPERM || error == EACCES;
+  // To root, "permission denied" is the verifier's word for a program it does not accept.
+  const bool rights = error == EPERM || (error == EACCES && geteuid() != 0);
   std::string message = fmt::format("{}: {}", what, std::strerror(error));
   if (!rights && !last_libbpf_message().empty()) message += fmt::format(" ({})", last_libbpf_message());
-  return Error{.kind = rights || error == EOPNOTSUPP || error == EINVAL ? ErrorKind::NotSupported : ErrorKind::Failed,
+  return Error{.kind = rights || error == EACCES || error == EOPNOTSUPP || error == EINVAL ? ErrorKind::NotSupported : ErrorKind::Failed,
                .message = std::move(message),
                .hint = rights ? "run as root (sudo), or with CAP_BPF and CAP_PERFMON"
                               : "see what this kernel allows with: alloctrail doctor",
