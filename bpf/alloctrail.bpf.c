@@ -163,3 +163,11 @@ int at_oom_exit(struct bpf_raw_tracepoint_args *ctx)
   on_victim_exit(ctx);
   return 0;
 }
+
+/* Loaded only where warnings are asked for. */
+SEC("raw_tp/mm_vmscan_memcg_reclaim_begin")
+int at_oom_reclaim(void *ctx)
+{
+  on_reclaim(ctx);
+  return 0;
+}

@@ -397,6 +397,37 @@ static __always_inline void on_victim_exit(void *ctx)
   if (BPF_CORE_READ(task, signal, live.counter) == 0) close_kill(state, tgid);
 }
 
+/* ---- before the kill ---------------------------------------------------------------------------------------------- */
+#define OOM_RECLAIM_EVERY_NS 100000000ull
+
+__u64 oom_reclaim_next_ns; /* notices of reclaim are sent no more often than that */
+
+/* The running thread is about to take memory back from a cgroup that is at its limit. Lost is what finds no room, or comes
+ * right after another: it is a warning, not a record. */
+static __noinline int on_reclaim(void *ctx)
+{
+  __u32 tgid = bpf_get_current_pid_tgid() >> 32;
+  __u32 *slot = bpf_map_lookup_elem(&targets, &tgid);
+  __u64 now = bpf_ktime_get_ns(), next = oom_reclaim_next_ns;
+  struct oom_scratch *scratch;
+  struct at_oom_thread *out;
+  __u32 bytes;
+
+  if (!slot || now < next) return 0;
+  if (__sync_val_compare_and_swap(&oom_reclaim_next_ns, next, now + OOM_RECLAIM_EVERY_NS) != next) return 0;
+  scratch = claim_oom_scratch();
+  if (!scratch) return 0;
+  out = &scratch->thread.head;
+  set_header(&out->header, AT_OOM_RECLAIM, *slot, (struct task_struct___oom *)bpf_get_current_task_btf());
+  out->at_exit = 0;
+  out->reserved = 0;
+  take_stack(ctx, &out->stack, *slot);
+  bytes = sizeof(*out) + add_raw_stack(&out->stack, &scratch->thread.raw, OOM_RAW_PAGES);
+  (void)bpf_ringbuf_output(&oom_records, out, bytes, BPF_RB_FORCE_WAKEUP);
+  release_oom_scratch(scratch);
+  return 0;
+}
+
 /* An allocator call of a process whose accounting is frozen. */
 static __always_inline void count_late_call(void)
 {

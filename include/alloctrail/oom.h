@@ -12,6 +12,8 @@ enum at_oom_kind {
   AT_OOM_COMMAND = 3,  /* the victim's arguments: struct at_oom_command                                                 */
   AT_OOM_THREAD = 4,   /* one of its threads has met the signal: struct at_oom_thread                                   */
   AT_OOM_END = 5,      /* its last thread exits: struct at_oom_end                                                      */
+  AT_OOM_RECLAIM = 6,  /* no kill: a cgroup is at its limit, and the kernel takes memory back so that a thread of a traced
+                          process can go on: struct at_oom_thread of that thread; `kill` is the process's slot          */
 };
 
 struct at_oom_header {

@@ -13,13 +13,18 @@ namespace alloctrail {
 struct LimitView {
   Headroom nearest;
   Forecast left;
+  std::optional<uint32_t> warned_percent;  ///< the report is a warning: this share of the limit has been reached
 };
 
 class LimitHistory {
  public:
-  /// In order of time; snapshots without bounds change nothing.
+  /// In order of time, about equally far apart. `now_s`: any clock.
+  void add(double now_s, const MemoryBounds& bounds);
+  /// The same; snapshots without bounds change nothing.
   void add(const Snapshot& snapshot);
-  /// The nearest limit in the snapshot, at the growth of its use so far; nothing without bounds.
+  /// The nearest limit, at the growth of its use so far.
+  [[nodiscard]] LimitView view(const MemoryBounds& bounds) const;
+  /// That of the snapshot; nothing without bounds.
   [[nodiscard]] std::optional<LimitView> view(const Snapshot& snapshot) const;
 
  private:

@@ -6,15 +6,19 @@
 #include <iterator>
 #include <utility>
 
+#include "user/oom/own_cgroup.h"
+
 namespace alloctrail {
 namespace {
 
 constexpr int kSettlingPollMs = 20;
 
-Result<std::unique_ptr<OomCases>> start_recorder(Trace& trace) {
+Result<std::unique_ptr<OomCases>> start_recorder(Trace& trace, LookAtVictims look) {
   auto feed = trace.attach_oom_feed();
   if (!feed) return std::move(feed).error();
-  auto recorder = OomRecorder::start(*std::move(feed), std::nullopt, OomHold::Off);
+  RecorderOptions options;
+  options.look = look;
+  auto recorder = OomRecorder::start(*std::move(feed), std::nullopt, options);
   if (!recorder) return std::move(recorder).error();
   return std::make_unique<OomCases>(*std::move(recorder), &trace);
 }
@@ -23,7 +27,10 @@ Result<std::unique_ptr<OomCases>> start_recorder(Trace& trace) {
 
 DeathWatch DeathWatch::start(Trace& trace, std::string& warning) {
   DeathWatch watch;
-  if (auto cases = start_recorder(trace)) {
+  const std::vector<Tgid> targets = trace.pids();
+  const OwnCgroup own = targets.empty() ? OwnCgroup() : find_own_cgroup(targets);
+  if (own.is_shared()) warning = shared_cgroup_warning(own);
+  if (auto cases = start_recorder(trace, own.is_shared() ? LookAtVictims::No : LookAtVictims::Yes)) {
     watch.cases_ = *std::move(cases);
   } else {
     warning = "OOM kills will not be recorded: " + cases.error().message;
@@ -41,6 +48,10 @@ std::vector<OomReport> DeathWatch::take() {
   std::vector<OomReport> reports = cases_->take();
   for (OomReport& report : reports) report.accounting.reset();
   return reports;
+}
+
+std::vector<ReclaimNotice> DeathWatch::take_reclaims() {
+  return cases_ ? cases_->take_reclaims() : std::vector<ReclaimNotice>();
 }
 
 std::vector<OomReport> DeathWatch::take_all() {

@@ -22,6 +22,8 @@ class DeathWatch {
   void remember(const std::vector<Snapshot>& ended);
   /// The reports that are ready. What a victim held is in its last Snapshot, which the command has printed.
   [[nodiscard]] std::vector<OomReport> take();
+  /// Where the kernel has begun to take memory back for a target: only with TracingOptions::warn_at_percent.
+  [[nodiscard]] std::vector<ReclaimNotice> take_reclaims();
   /// The same once nothing is under way any more: some milliseconds after a kill, at most seconds.
   [[nodiscard]] std::vector<OomReport> take_all();
 

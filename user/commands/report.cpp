@@ -10,6 +10,7 @@
 #include <cerrno>
 
 #include "user/commands/death_watch.h"
+#include "user/commands/limit_watch.h"
 #include "user/commands/replay.h"
 #include "user/commands/reporter.h"
 #include "user/commands/signals.h"
@@ -82,16 +83,28 @@ Status print_ended(Trace& trace, DeathWatch& deaths, Reporter& reporter) {
   return print_deaths(trace.all_ended() ? deaths.take_all() : deaths.take(), reporter);
 }
 
+/// Reports of processes that come near their limit.
+Status print_warnings(Trace& trace, DeathWatch& deaths, LimitWatch& limits, Reporter& reporter) {
+  for (const ReclaimNotice& notice : deaths.take_reclaims())
+    if (const auto limit = limits.at_reclaim(notice.pid))
+      if (auto printed = reporter.print(notice, *limit); !printed) return printed;
+  for (const LimitWatch::Warning& warning : limits.look(trace.pids()))
+    if (auto snapshot = trace.snapshot(warning.pid))
+      if (auto printed = reporter.warn(*std::move(snapshot), warning.limit); !printed) return printed;
+  return ok();
+}
+
 /// Why a run is over, or that it is not.
 enum class Outcome { Running, Finished, Stopped };
 
 /// Waits for the next thing to do and does it.
-Result<Outcome> step(Trace& trace, DeathWatch& deaths, Reporter& reporter, Schedule& schedule,
+Result<Outcome> step(Trace& trace, DeathWatch& deaths, LimitWatch& limits, Reporter& reporter, Schedule& schedule,
                      const SignalRequests& signals) {
   std::array<pollfd, 3> events{pollfd{.fd = deaths.event_fd(), .events = POLLIN, .revents = 0},
                                pollfd{.fd = trace.event_fd(), .events = POLLIN, .revents = 0},
                                pollfd{.fd = signals.fd(), .events = POLLIN, .revents = 0}};
-  (void)poll(events.data(), events.size(), schedule.wait_ms());
+  (void)poll(events.data(), events.size(), sooner(schedule.wait_ms(), limits.wait_ms()));
+  if (auto warned = print_warnings(trace, deaths, limits, reporter); !warned) return std::move(warned).error();
   auto ended = print_ended(trace, deaths, reporter);
   pass_on_messages(trace);
   if (!ended) return std::move(ended).error();
@@ -123,10 +136,11 @@ Result<ExitCode> run_report(const ReportOptions& options) {
   if (options.format == OutputFormat::Recording && options.output)
     fmt::print(stderr, "alloctrail: recording every {} to '{}'\n", format_duration(options.interval), *options.output);
 
+  LimitWatch limits(options.tracing.warn_at_percent);
   Schedule schedule(options);
   Outcome outcome = (*trace)->all_ended() ? Outcome::Stopped : Outcome::Running;  // a command may be that short
   while (outcome == Outcome::Running) {
-    auto stepped = step(**trace, deaths, *reporter, schedule, *signals);
+    auto stepped = step(**trace, deaths, limits, *reporter, schedule, *signals);
     if (!stepped) return std::move(stepped).error();
     outcome = *stepped;
   }

@@ -9,6 +9,7 @@
 
 #include "user/output/oom_json.h"
 #include "user/output/oom_text.h"
+#include "user/output/reclaim_text.h"
 #include "user/output/terminal.h"
 
 namespace alloctrail {
@@ -40,19 +41,23 @@ Result<Reporter> Reporter::open(const ReportOptions& options) {
   return Reporter(options, *std::move(sink));
 }
 
-std::string Reporter::render(const Snapshot& snapshot) {
-  const auto previous = previous_.find(snapshot.process.pid);
-  ReportView view = report_view(snapshot, previous == previous_.end() ? nullptr : &previous->second, query_);
-  LimitHistory& limits = limits_[snapshot.process.pid];
-  limits.add(snapshot);
-  view.limit = limits.view(snapshot);
+std::string Reporter::separated(const std::string& text) {
   switch (format_) {
-    case OutputFormat::Json: return document_.add(report_json(snapshot, view));
-    case OutputFormat::JsonLines: return report_json(snapshot, view) + "\n";
+    case OutputFormat::Json: return document_.add(text);
+    case OutputFormat::JsonLines: return text + "\n";
     case OutputFormat::Text:
     case OutputFormat::Recording: break;
   }
-  return (std::exchange(first_, false) ? "" : "\n") + report_text(snapshot, view, style_);
+  return (std::exchange(first_, false) ? "" : "\n") + text;
+}
+
+std::string Reporter::render(const Snapshot& snapshot, const std::optional<LimitView>& warning) {
+  const auto previous = previous_.find(snapshot.process.pid);
+  ReportView view = report_view(snapshot, previous == previous_.end() ? nullptr : &previous->second, query_);
+  LimitHistory& limits = limits_[snapshot.process.pid];
+  if (!warning) limits.add(snapshot);
+  view.limit = warning ? warning : limits.view(snapshot);
+  return separated(format_ == OutputFormat::Text ? report_text(snapshot, view, style_) : report_json(snapshot, view));
 }
 
 Status Reporter::print(std::vector<Snapshot> snapshots) {
@@ -72,14 +77,24 @@ void Reporter::pass(std::vector<Snapshot> snapshots) {
   }
 }
 
+Status Reporter::warn(Snapshot snapshot, const LimitView& limit) {
+  if (format_ == OutputFormat::Recording) return sink_->write(recording_.add({{std::move(snapshot)}, {}}));
+  if (auto written = sink_->write(render(snapshot, limit)); !written) return written;
+  previous_.insert_or_assign(snapshot.process.pid, std::move(snapshot));
+  return ok();
+}
+
+Status Reporter::print(const ReclaimNotice& notice, const LimitView& limit) {
+  if (format_ == OutputFormat::Recording) return ok();
+  return sink_->write(separated(format_ == OutputFormat::Text
+                                    ? reclaim_text(notice, limit, query_.frames, style_.text)
+                                    : reclaim_json(notice, limit)));
+}
+
 Status Reporter::print(const OomReport& death) {
-  switch (format_) {
-    case OutputFormat::Json: return sink_->write(document_.add(oom_json(death)));
-    case OutputFormat::JsonLines: return sink_->write(oom_json(death) + "\n");
-    case OutputFormat::Recording: return sink_->write(recording_.add({{}, {death}}));
-    case OutputFormat::Text: break;
-  }
-  return sink_->write((std::exchange(first_, false) ? "" : "\n") + oom_text(death, query_.frames, style_.text));
+  if (format_ == OutputFormat::Recording) return sink_->write(recording_.add({{}, {death}}));
+  return sink_->write(
+      separated(format_ == OutputFormat::Text ? oom_text(death, query_.frames, style_.text) : oom_json(death)));
 }
 
 void Reporter::remember(Snapshot snapshot) {

@@ -27,6 +27,10 @@ class Reporter {
   [[nodiscard]] Status print(std::vector<Snapshot> snapshots);
   /// Takes note of Snapshots that are not printed: the next ones are compared with them.
   void pass(std::vector<Snapshot> snapshots);
+  /// Prints a report that is a warning: LimitView::warned_percent is set.
+  [[nodiscard]] Status warn(Snapshot snapshot, const LimitView& limit);
+  /// Prints that a process is at its limit.
+  [[nodiscard]] Status print(const ReclaimNotice& notice, const LimitView& limit);
   /// Prints what happened at an OOM kill.
   [[nodiscard]] Status print(const OomReport& death);
   /// Completes the output.
@@ -34,8 +38,10 @@ class Reporter {
 
  private:
   Reporter(const ReportOptions& options, std::unique_ptr<Sink> sink);
-  [[nodiscard]] std::string render(const Snapshot& snapshot);
   void remember(Snapshot snapshot);
+  [[nodiscard]] std::string render(const Snapshot& snapshot, const std::optional<LimitView>& warning = {});
+  /// One text or JSON object, as the format demands.
+  [[nodiscard]] std::string separated(const std::string& text);
 
   OutputFormat format_;
   ReportQuery query_;

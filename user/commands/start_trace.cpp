@@ -8,27 +8,11 @@
 namespace alloctrail {
 namespace {
 
-/// All processes the user named, each once. A name or cgroup that matches nothing is an error.
-Result<std::vector<Tgid>> select(const TargetOptions& selection) {
-  std::vector<Tgid> pids = selection.pids;
-  const auto add = [&](Result<std::vector<Tgid>> found) {
-    if (!found) return Status(std::move(found).error());
-    pids.insert(pids.end(), found->begin(), found->end());
-    return ok();
-  };
-  for (const std::string& comm : selection.comms)
-    if (auto added = add(find_by_comm(comm)); !added) return std::move(added).error();
-  for (const std::string& cgroup : selection.cgroups)
-    if (auto added = add(find_by_cgroup(cgroup)); !added) return std::move(added).error();
-  std::sort(pids.begin(), pids.end());
-  pids.erase(std::unique(pids.begin(), pids.end()), pids.end());
-  return pids;
-}
-
 TraceOptions trace_options(const TracingOptions& options, TraceExtras extras) {
   TraceOptions result;
   result.tracer.oom = extras.oom;
   result.tracer.ranges = extras.ranges;
+  result.tracer.reclaim = options.warn_at_percent ? ReclaimNotices::On : ReclaimNotices::Off;
   result.tracer.max_live_blocks = options.max_live_blocks;
   result.tracer.max_sites = options.max_sites;
   result.tracer.max_stacks = options.max_stacks;
@@ -46,9 +30,25 @@ TraceOptions trace_options(const TracingOptions& options, TraceExtras extras) {
 
 }  // namespace
 
+Result<std::vector<Tgid>> select_targets(const TargetOptions& selection) {
+  std::vector<Tgid> pids = selection.pids;
+  const auto add = [&](Result<std::vector<Tgid>> found) {
+    if (!found) return Status(std::move(found).error());
+    pids.insert(pids.end(), found->begin(), found->end());
+    return ok();
+  };
+  for (const std::string& comm : selection.comms)
+    if (auto added = add(find_by_comm(comm)); !added) return std::move(added).error();
+  for (const std::string& cgroup : selection.cgroups)
+    if (auto added = add(find_by_cgroup(cgroup)); !added) return std::move(added).error();
+  std::sort(pids.begin(), pids.end());
+  pids.erase(std::unique(pids.begin(), pids.end()), pids.end());
+  return pids;
+}
+
 Result<std::unique_ptr<Trace>> start_trace(const TracingOptions& options, TraceExtras extras) {
   if (!options.targets.command.empty()) return Trace::launch(trace_options(options, extras), options.targets.command);
-  auto pids = select(options.targets);
+  auto pids = select_targets(options.targets);
   if (!pids) return std::move(pids).error();
   std::vector<TargetProcess> targets;
   for (const Tgid pid : *pids) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "user/options/tracing_options.h"
 #include "user/result.h"
@@ -15,6 +16,9 @@ struct TraceExtras {
   OomWatch oom = OomWatch::Targets;
   RangeTracking ranges = RangeTracking::Off;
 };
+
+/// The running processes that were named, each once. A name or cgroup that matches nothing is an error.
+[[nodiscard]] Result<std::vector<Tgid>> select_targets(const TargetOptions& selection);
 
 [[nodiscard]] Result<std::unique_ptr<Trace>> start_trace(const TracingOptions& options, TraceExtras extras);
 

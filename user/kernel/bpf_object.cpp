@@ -108,7 +108,7 @@ void choose_programs(alloctrail_bpf& skeleton, const TracerOptions& options) {
   choose_range_programs(skeleton, options.ranges);
   for (const OomProgram& program : oom_programs(skeleton)) bpf_program__set_autoload(program.program, false);
   if (options.oom != OomWatch::Nobody) {
-    choose_oom_programs(skeleton);
+    choose_oom_programs(skeleton, options.reclaim);
   } else {
     bpf_map__set_max_entries(skeleton.maps.oom_records, 4096);
     bpf_map__set_max_entries(skeleton.maps.oom_threads, 1);

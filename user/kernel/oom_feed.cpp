@@ -60,6 +60,7 @@ Status OomFeed::start() {
   for (const OomProgram& program : oom_programs(*object_.skeleton)) {
     if (!bpf_program__autoload(program.program)) continue;
     Link link(bpf_program__attach_raw_tracepoint(program.program, program.tracepoint));
+    if (!link && program.optional) continue;
     if (!link) return cannot_attach(program.tracepoint, errno);
     attachments_->links.push_back(std::move(link));
   }

@@ -34,12 +34,14 @@ std::vector<OomProgram> oom_programs(const alloctrail_bpf& skeleton) {
           {skeleton.progs.at_oom_thread, "signal_deliver"},
           {skeleton.progs.at_oom_mark, "mark_victim"},
           {skeleton.progs.at_oom_mark_id, "mark_victim"},
+          {skeleton.progs.at_oom_reclaim, "mm_vmscan_memcg_reclaim_begin", true},
           {skeleton.progs.at_oom_signal, "signal_generate"}};
 }
 
-void choose_oom_programs(alloctrail_bpf& skeleton) {
+void choose_oom_programs(alloctrail_bpf& skeleton, ReclaimNotices reclaim) {
   for (const OomProgram& program : oom_programs(skeleton)) bpf_program__set_autoload(program.program, true);
   bpf_program__set_autoload(mark_has_task() ? skeleton.progs.at_oom_mark_id : skeleton.progs.at_oom_mark, false);
+  if (reclaim == ReclaimNotices::Off) bpf_program__set_autoload(skeleton.progs.at_oom_reclaim, false);
 }
 
 }  // namespace alloctrail

@@ -37,12 +37,15 @@ enum class HeapAccounting { On, Off };
 enum class RangeTracking { On, Off };
 /// Whose deaths by the OOM killer are recorded.
 enum class OomWatch { Nobody, Targets, EveryProcess };
+/// Whether the flight recorder also tells when the kernel takes memory back for a target, which comes before a kill.
+enum class ReclaimNotices { Off, On };
 
 struct TracerOptions {
   ProbeKind probe_kind = ProbeKind::Session;
   HeapAccounting accounting = HeapAccounting::On;
   OomWatch oom = OomWatch::Nobody;
   RangeTracking ranges = RangeTracking::Off;
+  ReclaimNotices reclaim = ReclaimNotices::Off;
   uint32_t max_live_blocks = 1u << 20;
   uint32_t max_sites = 1u << 18;
   uint32_t max_stacks = 1u << 16;

@@ -44,6 +44,18 @@ struct OomCgroup {
   uint64_t kernel_bytes = 0;  ///< part of the usage that is kernel memory
 };
 
+/// What the memory of the cgroup at its limit consisted of, as its own files said soon after the kill. The usage at the kill
+/// itself is OomCgroup's: the victim may have begun to give memory back.
+struct OomUsage {
+  std::string path;
+  uint64_t use_bytes = 0;  ///< of all together, at the same moment
+  uint64_t anon_bytes = 0;
+  uint64_t file_bytes = 0;  ///< page cache, without shmem
+  uint64_t shmem_bytes = 0;
+  uint64_t kernel_bytes = 0;
+  std::chrono::nanoseconds after_kill{};
+};
+
 struct OomThread {
   Tid tid{};
   std::string name;       ///< raw bytes of its comm
@@ -51,6 +63,16 @@ struct OomThread {
   uint32_t stack = 0;     ///< index into OomReport::stacks
   bool trigger = false;   ///< it asked for the memory that was not there
   bool at_exit = false;   ///< it was exiting already when the signal came
+};
+
+/// No kill yet: a cgroup is at its limit, and the kernel takes memory back so that a thread can go on.
+struct ReclaimNotice {
+  std::chrono::system_clock::time_point time;
+  Tgid pid{};
+  Tid tid{};
+  std::string thread;  ///< its name; raw bytes
+  std::string state;   ///< "running", "in write"
+  Stack stack;
 };
 
 /// What was lost of the picture.
@@ -81,6 +103,7 @@ struct OomReport {
 
   std::vector<OomCgroup> cgroups;     ///< the victim's own first
   std::optional<size_t> full_cgroup;  ///< index of the one at its limit
+  std::optional<OomUsage> usage;      ///< of that one; none: it could not be read in time
 
   std::vector<OomFigure> figures;
   uint64_t rss_bytes = 0;
@@ -93,6 +116,7 @@ struct OomReport {
   std::vector<Stack> stacks;
 
   std::optional<Snapshot> accounting;  ///< of a traced victim: as of the kill
+  std::optional<Snapshot> earlier;     ///< the same some minutes before: what grew in the end
   std::chrono::nanoseconds death_took{};  ///< from the kill to the exit of the last thread; 0: not seen
   OomLosses losses;
   std::vector<std::string> notes;  ///< sentences a reader must know

@@ -36,6 +36,12 @@ bool claimed(const OomCapture& capture) { return capture.marks > 0 || (capture.k
 
 }  // namespace
 
+std::optional<CapturedThread> captured_thread(std::span<const std::byte> bytes) {
+  const auto record = as<at_oom_thread>(bytes);
+  if (!record) return std::nullopt;
+  return CapturedThread{.record = *record, .stack_memory = memory_after<at_oom_thread>(bytes, record->stack)};
+}
+
 OomCapture* KillRecords::find(uint64_t kill) {
   const auto found = open_.find(kill);
   return found == open_.end() ? nullptr : &found->second;
@@ -97,10 +103,10 @@ void KillRecords::add_mark(const at_oom_mark& mark) {
 }
 
 void KillRecords::add_thread(std::span<const std::byte> bytes) {
-  const auto record = as<at_oom_thread>(bytes);
-  OomCapture* capture = record ? find(record->header.kill) : nullptr;
-  if (capture == nullptr || has_thread(*capture, record->header.tid)) return;
-  capture->threads.push_back({.record = *record, .stack_memory = memory_after<at_oom_thread>(bytes, record->stack)});
+  auto thread = captured_thread(bytes);
+  OomCapture* capture = thread ? find(thread->record.header.kill) : nullptr;
+  if (capture == nullptr || has_thread(*capture, thread->record.header.tid)) return;
+  capture->threads.push_back(*std::move(thread));
 }
 
 void KillRecords::finish(OomCapture capture, std::vector<OomCapture>& finished) {

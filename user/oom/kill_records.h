@@ -15,6 +15,7 @@
 
 #include "alloctrail/oom.h"
 #include "user/ids.h"
+#include "user/model/memory.h"
 #include "user/target/mappings.h"
 
 namespace alloctrail {
@@ -25,6 +26,9 @@ struct CapturedThread {
   std::vector<std::byte> stack_memory;  ///< from the stack pointer on
 };
 
+/// A record of kind AT_OOM_THREAD or AT_OOM_RECLAIM, if it is long enough to be one.
+[[nodiscard]] std::optional<CapturedThread> captured_thread(std::span<const std::byte> record);
+
 /// All that was recorded of one process.
 struct OomCapture {
   at_oom_kill kill{};
@@ -33,11 +37,14 @@ struct OomCapture {
   std::vector<CapturedThread> threads;
   std::optional<at_oom_end> end;
   uint32_t marks = 0;
+  bool looked_at = false;  ///< somebody tried to read what follows
   // As /proc showed them after the kill; empty: they were gone, or nobody looked.
   std::vector<Mapping> mappings;
   std::vector<Mapping> trigger_mappings;  ///< of a trigger in another process
   std::string held_status;                ///< /proc/PID/status of a thread that was held; empty: none was
   std::string hold_refusal;               ///< why none could be
+  std::optional<CgroupMemory> usage;      ///< of the cgroup at its limit
+  std::chrono::nanoseconds usage_read_after{};  ///< the kill
 
   [[nodiscard]] Tgid pid() const { return Tgid(kill.header.tgid); }
   [[nodiscard]] Tgid trigger_pid() const { return Tgid(kill.trigger_tgid); }

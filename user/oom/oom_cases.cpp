@@ -10,6 +10,7 @@ namespace alloctrail {
 namespace {
 
 constexpr size_t kRememberedSnapshots = 16;
+constexpr size_t kKeptSnapshots = 5;  // of each process
 constexpr auto kSnapshotGrace = std::chrono::seconds(2);
 
 /// Those of /proc were read some time before.
@@ -34,6 +35,17 @@ void OomCases::remember(const Snapshot& ended) {
   if (ended_.size() > kRememberedSnapshots) ended_.pop_front();
 }
 
+void OomCases::keep(Snapshot snapshot) {
+  std::deque<Snapshot>& kept = kept_[snapshot.process.pid];
+  kept.push_back(std::move(snapshot));
+  if (kept.size() > kKeptSnapshots) kept.pop_front();
+}
+
+const Snapshot* OomCases::earlier(Tgid pid) const {
+  const auto kept = kept_.find(pid);
+  return kept == kept_.end() ? nullptr : &kept->second.front();
+}
+
 std::optional<Snapshot> OomCases::last_snapshot(const OomCapture& capture) {
   const auto found = std::find_if(ended_.rbegin(), ended_.rend(),
                                   [&](const Snapshot& snapshot) { return snapshot.process.pid == capture.pid(); });
@@ -47,7 +59,9 @@ OomReport OomCases::build(const OomCapture& capture, std::optional<Snapshot> acc
   OomReport report = build_oom_report(capture, space, trace_ == nullptr ? *own_symbolizer_ : trace_->symbolizer());
   if (traced && !accounting) report.notes.emplace_back("its last accounting could not be read: outstanding allocations are missing here");
   report.accounting = std::move(accounting);
-  if (report.accounting) use_figures_of_the_kill(report.accounting->process, report);
+  if (!report.accounting) return report;
+  use_figures_of_the_kill(report.accounting->process, report);
+  if (const Snapshot* before = earlier(capture.pid())) report.earlier = *before;
   return report;
 }
 
@@ -62,6 +76,15 @@ std::vector<OomReport> OomCases::take() {
     return true;
   });
   return ready;
+}
+
+std::vector<ReclaimNotice> OomCases::take_reclaims() {
+  std::vector<ReclaimNotice> notices;
+  for (const CapturedThread& thread : recorder_->take_reclaims()) {
+    const auto space = trace_ == nullptr ? std::nullopt : trace_->address_space(Tgid(thread.record.header.tgid));
+    if (space) notices.push_back(build_reclaim_notice(thread, *space, trace_->symbolizer()));
+  }
+  return notices;
 }
 
 }  // namespace alloctrail

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -23,8 +24,14 @@ class OomCases {
   [[nodiscard]] int event_fd() const { return recorder_->event_fd(); }
   /// The last Snapshot of a process that the trace has seen exit.
   void remember(const Snapshot& ended);
+  /// Snapshots of living processes, in order of time: reports tell what has grown since the first of the last few.
+  void keep(Snapshot snapshot);
+  /// The one that a report of this process made now would refer to; null: none.
+  [[nodiscard]] const Snapshot* earlier(Tgid pid) const;
   /// The reports that are ready.
   [[nodiscard]] std::vector<OomReport> take();
+  /// Where the kernel has begun to take memory back for a traced process.
+  [[nodiscard]] std::vector<ReclaimNotice> take_reclaims();
   /// Is a capture waiting for its process's last Snapshot? Then take() is to be called again soon.
   [[nodiscard]] bool waiting() const { return !waiting_.empty(); }
   /// True: every kill that the kernel has told of so far has been taken.
@@ -48,6 +55,7 @@ class OomCases {
   std::optional<Symbolizer> own_symbolizer_;
   std::deque<Snapshot> ended_;
   std::vector<Waiting> waiting_;
+  std::map<Tgid, std::deque<Snapshot>> kept_;  ///< oldest first
 };
 
 }  // namespace alloctrail

@@ -6,9 +6,11 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <utility>
 
 #include "user/target/proc_file.h"
@@ -55,6 +57,21 @@ void RawLog::clear() {
 
 void RawLog::remove() {
   (void)::unlink(path_.c_str());
+}
+
+std::vector<std::string> left_raw_logs(const std::string& directory) {
+  std::vector<std::string> found;
+  std::error_code failed;
+  for (auto entry = std::filesystem::directory_iterator(directory, failed);
+       !failed && entry != std::filesystem::directory_iterator(); entry.increment(failed)) {
+    const std::string name = entry->path().filename().string();
+    std::error_code unreadable;
+    if (name.starts_with(".oom-") && name.ends_with(".raw") && entry->is_regular_file(unreadable) &&
+        entry->file_size(unreadable) > 0 && !unreadable)
+      found.push_back(entry->path().string());
+  }
+  std::ranges::sort(found);
+  return found;
 }
 
 Result<std::vector<OomFeed::Record>> read_raw_log(const std::string& path) {

@@ -32,6 +32,9 @@ class RawLog {
   uint64_t length_ = 0;
 };
 
+/// Files of this kind in a directory that are not empty, by name: what earlier runs could not report.
+[[nodiscard]] std::vector<std::string> left_raw_logs(const std::string& directory);
+
 /// The records of such a file, in order.
 [[nodiscard]] Result<std::vector<OomFeed::Record>> read_raw_log(const std::string& path);
 

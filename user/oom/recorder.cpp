@@ -15,6 +15,7 @@
 #include <cstring>
 #include <utility>
 
+#include "user/oom/cgroup_levels.h"
 #include "user/target/proc_file.h"
 
 namespace alloctrail {
@@ -44,19 +45,10 @@ void become_recorder_thread() {
   (void)sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &first);
 }
 
-constexpr uint64_t kChargeBatchPages = 64;  // a charge gives up less than this below the limit
-constexpr uint64_t kUnlimitedPages = uint64_t{1} << 50;
 constexpr size_t kMostStatusBytes = 65536;
 
 /// Memory that others of the machine wait for is not held up: only a limit of the process's own cgroups.
-bool may_be_held(const at_oom_kill& kill) {
-  if ((kill.flags & AT_OOM_EXITING) != 0) return false;
-  for (uint32_t i = 0; i < std::min<uint32_t>(kill.level_count, AT_OOM_LEVELS); ++i) {
-    const at_oom_level& level = kill.levels[i];
-    if (level.limit_pages < kUnlimitedPages && level.usage_pages + kChargeBatchPages >= level.limit_pages) return true;
-  }
-  return false;
-}
+bool may_be_held(const at_oom_kill& kill) { return (kill.flags & AT_OOM_EXITING) == 0 && full_level(kill); }
 
 std::string read_status(Tgid pid) {
   const auto thread = live_thread(pid);
@@ -67,12 +59,14 @@ std::string read_status(Tgid pid) {
 
 }  // namespace
 
-OomRecorder::OomRecorder(std::unique_ptr<OomFeed> feed, std::optional<RawLog> log, OomHold hold)
-    : feed_(std::move(feed)), hold_(hold), log_(std::move(log)) {}
+OomRecorder::OomRecorder(std::unique_ptr<OomFeed> feed, std::optional<RawLog> log, const RecorderOptions& options)
+    : feed_(std::move(feed)), options_(options), log_(std::move(log)) {
+  if (auto hierarchy = find_memory_hierarchy()) hierarchy_ = *std::move(hierarchy);
+}
 
 Result<std::unique_ptr<OomRecorder>> OomRecorder::start(std::unique_ptr<OomFeed> feed, std::optional<RawLog> log,
-                                                        OomHold hold) {
-  std::unique_ptr<OomRecorder> recorder(new OomRecorder(std::move(feed), std::move(log), hold));
+                                                        const RecorderOptions& options) {
+  std::unique_ptr<OomRecorder> recorder(new OomRecorder(std::move(feed), std::move(log), options));
   recorder->wake_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   recorder->ready_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!recorder->wake_ || !recorder->ready_)
@@ -123,13 +117,16 @@ int OomRecorder::wait_ms() const {
 
 /// What /proc still shows of the dying process, and of the living one whose allocation killed it.
 void OomRecorder::look_at(OomCapture& capture) {
-  const bool hold = hold_ == OomHold::Auto && may_be_held(capture.kill);
+  if (options_.look == LookAtVictims::No) return;
+  capture.looked_at = true;
+  const bool hold = options_.hold == OomHold::Auto && may_be_held(capture.kill);
   if (hold) {
-    ExitHold& held = held_.emplace_back(capture.pid(), kHoldBudget);
+    ExitHold& held = held_.emplace_back(capture.pid(), options_.hold_budget);
     capture.hold_refusal = held.refusal();
     if (held.holds()) capture.held_status = read_status(capture.pid());
   }
   if (auto mappings = read_mappings(capture.pid())) capture.mappings = *std::move(mappings);
+  read_usage(capture);
   if (hold && held_.back().release()) held_.pop_back();
   if (capture.trigger_pid() == capture.pid() || raw(capture.trigger_pid()) == 0) return;
   if (auto mappings = read_mappings(capture.trigger_pid())) capture.trigger_mappings = *std::move(mappings);
@@ -141,12 +138,34 @@ void OomRecorder::receive() {
     at_oom_header header{};
     if (record.size() < sizeof(header)) continue;
     std::memcpy(&header, record.data(), sizeof(header));
+    if (header.kind == AT_OOM_RECLAIM) {
+      take_reclaim(record);
+      continue;
+    }
     if (header.kind == AT_OOM_KILL)
       if (OomCapture* capture = records_.find(header.kill)) look_at(*capture);
     const std::lock_guard lock(mutex_);
     pending_ = true;
     if (log_) (void)log_->append(record);  // a full disk must not keep the report from being tried
   }
+}
+
+/// What the full cgroup's memory consists of.
+void OomRecorder::read_usage(OomCapture& capture) {
+  const auto full = full_level(capture.kill);
+  if (!full || !hierarchy_) return;
+  auto levels = read_memory_cgroup(*hierarchy_, level_paths(capture.kill)[*full]);
+  if (!levels || levels->innermost_first.empty()) return;
+  capture.usage = std::move(levels->innermost_first.front());
+  capture.usage_read_after = monotonic_now() - std::chrono::nanoseconds(capture.kill.header.time_ns);
+}
+
+void OomRecorder::take_reclaim(const OomFeed::Record& record) {
+  auto thread = captured_thread(record);
+  if (!thread) return;
+  const std::lock_guard lock(mutex_);
+  reclaims_.push_back(*std::move(thread));
+  announce(ready_.get());
 }
 
 void OomRecorder::hand_over(std::vector<OomCapture> finished) {
@@ -162,6 +181,11 @@ std::vector<OomCapture> OomRecorder::take() {
   (void)!read(ready_.get(), &ignored, sizeof(ignored));
   const std::lock_guard lock(mutex_);
   return std::exchange(finished_, {});
+}
+
+std::vector<CapturedThread> OomRecorder::take_reclaims() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(reclaims_, {});
 }
 
 bool OomRecorder::settled() {

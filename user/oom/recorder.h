@@ -18,20 +18,29 @@
 #include "user/oom/kill_records.h"
 #include "user/oom/raw_log.h"
 #include "user/result.h"
+#include "user/target/memory_cgroup.h"
 
 namespace alloctrail {
 
 /// Whether a process that dies of its memory cgroup's limit is held for a moment, so that it can be looked at.
 enum class OomHold { Off, Auto };
+/// Whether what /proc and the cgroup show of a dying process is read. Not by one that shares its memory limit: reading
+/// allocates, too.
+enum class LookAtVictims { No, Yes };
+
+struct RecorderOptions {
+  static constexpr std::chrono::milliseconds kMostHold{500};
+
+  OomHold hold = OomHold::Off;
+  std::chrono::milliseconds hold_budget{50};  ///< a hold lasts no longer, and the process dies at most that much later
+  LookAtVictims look = LookAtVictims::Yes;
+};
 
 class OomRecorder {
  public:
-  /// A hold lasts no longer than this, if nothing goes wrong; the process dies that much later.
-  static constexpr std::chrono::milliseconds kHoldBudget{50};
-
   /// `log`: where records go before anything is made of them; none: nowhere.
   static Result<std::unique_ptr<OomRecorder>> start(std::unique_ptr<OomFeed> feed, std::optional<RawLog> log,
-                                                    OomHold hold);
+                                                    const RecorderOptions& options);
   ~OomRecorder();
   OomRecorder(const OomRecorder&) = delete;
   OomRecorder& operator=(const OomRecorder&) = delete;
@@ -40,6 +49,8 @@ class OomRecorder {
   [[nodiscard]] int event_fd() const { return ready_.get(); }
   /// Captures that are complete.
   [[nodiscard]] std::vector<OomCapture> take();
+  /// The kernel has begun to take memory back for these threads.
+  [[nodiscard]] std::vector<CapturedThread> take_reclaims();
   /// Reads what the kernel has sent up to now. True: nothing is being recorded, and take() has nothing to return.
   [[nodiscard]] bool settled();
   /// The captures taken so far are safe elsewhere: their raw records may go, and with the last one the file.
@@ -48,21 +59,25 @@ class OomRecorder {
   [[nodiscard]] uint64_t missed() const { return feed_->missed(); }
 
  private:
-  OomRecorder(std::unique_ptr<OomFeed> feed, std::optional<RawLog> log, OomHold hold);
+  OomRecorder(std::unique_ptr<OomFeed> feed, std::optional<RawLog> log, const RecorderOptions& options);
   void run();
   void receive();
   void look_at(OomCapture& capture);
+  void read_usage(OomCapture& capture);
+  void take_reclaim(const OomFeed::Record& record);
   [[nodiscard]] int wait_ms() const;
   void hand_over(std::vector<OomCapture> finished);
 
   std::unique_ptr<OomFeed> feed_;
-  const OomHold hold_;
+  const RecorderOptions options_;
+  std::optional<MemoryHierarchy> hierarchy_;  ///< none: no memory controller is mounted
   KillRecords records_;          ///< the thread's own
   std::list<ExitHold> held_;     ///< likewise: being let go
   UniqueFd wake_;
   UniqueFd ready_;
   std::mutex mutex_;
   std::vector<OomCapture> finished_;
+  std::vector<CapturedThread> reclaims_;
   std::optional<RawLog> log_;
   bool pending_ = false;
   bool stop_ = false;

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string_view>
 
+#include "user/oom/cgroup_levels.h"
 #include "user/oom/kernel_symbols.h"
 #include "user/oom/stack_unwinder.h"
 #include "user/oom/syscall_name.h"
@@ -182,33 +183,27 @@ void use_held_status(OomReport& report, const std::string& status) {
 
 void add_cgroups(OomReport& report, const at_oom_kill& kill) {
   const uint64_t page = page_bytes();
-  const size_t count = std::min<size_t>(kill.level_count, AT_OOM_LEVELS);
-  // page_counter's "no limit": the largest number of pages that fits a signed word of bytes.
-  constexpr uint64_t kUnlimitedPages = uint64_t{1} << 50;
-  std::string path;
-  for (size_t i = count; i-- > 0;) {
+  std::vector<std::string> paths = level_paths(kill);
+  for (size_t i = 0; i < paths.size(); ++i) {
     const at_oom_level& level = kill.levels[i];
-    const std::string name = text_of(level.name);
-    if (name.empty() || name == "/") {
-      path = "";
-    } else {
-      path += "/" + name;
-    }
-    OomCgroup group{.path = path.empty() ? "/" : path,
+    OomCgroup group{.path = std::move(paths[i]),
                     .usage_bytes = level.usage_pages * page,
                     .limit_bytes = {},
                     .kernel_bytes = level.kernel_pages * page};
-    if (level.limit_pages < kUnlimitedPages) group.limit_bytes = level.limit_pages * page;
-    report.cgroups.insert(report.cgroups.begin(), std::move(group));
+    if (const auto limit = limit_pages(level)) group.limit_bytes = *limit * page;
+    report.cgroups.push_back(std::move(group));
   }
 }
 
-/// The cgroup whose limit was hit: charging gave up less than one batch of pages (64) below it.
-std::optional<size_t> full_cgroup(const std::vector<OomCgroup>& cgroups) {
-  const uint64_t batch = 64 * page_bytes();
-  for (size_t i = 0; i < cgroups.size(); ++i)
-    if (cgroups[i].limit_bytes && cgroups[i].usage_bytes + batch >= *cgroups[i].limit_bytes) return i;
-  return std::nullopt;
+void add_usage(OomReport& report, const OomCapture& capture) {
+  if (!capture.usage || !report.full_cgroup) return;
+  report.usage = OomUsage{.path = report.cgroups[*report.full_cgroup].path,
+                          .use_bytes = capture.usage->use_bytes,
+                          .anon_bytes = capture.usage->anon_bytes,
+                          .file_bytes = capture.usage->file_bytes,
+                          .shmem_bytes = capture.usage->shmem_bytes,
+                          .kernel_bytes = capture.usage->kernel_bytes,
+                          .after_kill = capture.usage_read_after};
 }
 
 bool has_function(const std::vector<std::string>& stack, std::string_view name) {
@@ -251,6 +246,16 @@ void add_losses(OomReport& report, const OomCapture& capture) {
 
 }  // namespace
 
+ReclaimNotice build_reclaim_notice(const CapturedThread& thread, const AddressSpace& space, Symbolizer& symbolizer) {
+  const at_oom_header& header = thread.record.header;
+  return {.time = wall_time(header.time_ns),
+          .pid = Tgid(header.tgid),
+          .tid = Tid(header.tid),
+          .thread = text_of(header.comm),
+          .state = state_of(thread.record.stack),
+          .stack = StackNamer(space, symbolizer).name(thread.record.stack, thread.stack_memory)};
+}
+
 OomReport build_oom_report(const OomCapture& capture, const AddressSpace& space, Symbolizer& symbolizer) {
   const at_oom_kill& kill = capture.kill;
   OomReport report;
@@ -270,9 +275,10 @@ OomReport build_oom_report(const OomCapture& capture, const AddressSpace& space,
   report.kernel_stack = name_kernel_functions({kill.stack.kernel, kill.stack.kernel + kernel_frames});
   drop_own_frames(report.kernel_stack);
   add_cgroups(report, kill);
-  report.full_cgroup = full_cgroup(report.cgroups);
+  report.full_cgroup = full_level(kill);
   report.reason = reason_of(report, kill);
   if (report.reason != OomReason::CgroupLimit) report.full_cgroup.reset();
+  add_usage(report, capture);
   add_figures(report, kill);
   report.held = !capture.held_status.empty();
   if (report.held) use_held_status(report, capture.held_status);
@@ -284,9 +290,11 @@ OomReport build_oom_report(const OomCapture& capture, const AddressSpace& space,
   for (std::string& problem : symbolizer.problems(space)) report.notes.push_back(std::move(problem));
   report.mappings_seen = !space.mappings.empty();
   if (!report.mappings_seen)
-    report.notes.emplace_back(
-        "the process was gone before its mappings could be read: frames are found by frame pointers, callers may be "
-        "missing, and a place is a file's build-id and an offset");
+    report.notes.push_back(
+        fmt::format("{}: frames are found by frame pointers, callers may be missing, and a place is a file's build-id and an "
+                    "offset",
+                    capture.looked_at ? "the process was gone before its mappings could be read"
+                                      : "the process's mappings were not read while it was there"));
   return report;
 }
 

@@ -11,4 +11,8 @@ namespace alloctrail {
 /// `space`: the victim's mappings, from the trace if it was traced, else as the capture has them; may be empty.
 [[nodiscard]] OomReport build_oom_report(const OomCapture& capture, const AddressSpace& space, Symbolizer& symbolizer);
 
+/// `space`: the mappings of the thread's process.
+[[nodiscard]] ReclaimNotice build_reclaim_notice(const CapturedThread& thread, const AddressSpace& space,
+                                                 Symbolizer& symbolizer);
+
 }  // namespace alloctrail

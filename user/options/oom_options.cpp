@@ -63,19 +63,30 @@ Subcommand declare_oom(CLI::App& root) {
   OptionGroup(*app, "What to trace")
       .flag("--all", "watch every process, also one started later; without accounting its allocations", options->all);
   OptionGroup(*app, "What to trace")
-      .value("--from", "FILE", "watch nothing: report the raw records (DIR/.oom-PID.raw) of a run that was killed",
+      .value("--from", "FILE", "watch nothing: report the raw records (DIR/.oom-PID-N.raw) of a run that was killed",
              "a file name", [options](const std::string& text) {
                options->from = text;
                return !text.empty();
              });
   OptionGroup(*app, "What to trace")
       .value("--oom-hold", "WHEN",
-             "auto: hold a process that dies of its cgroup's limit for up to 50 ms, to read its mappings and exact "
-             "figures; off: never [auto]",
+             "auto: hold a process that dies of its cgroup's limit for a moment, to read its mappings and exact figures; "
+             "off: never [auto]",
              "off or auto", [options](const std::string& text) {
-               options->hold = text == "off" ? OomHold::Off : OomHold::Auto;
+               options->recording.hold = text == "off" ? OomHold::Off : OomHold::Auto;
                return text == "off" || text == "auto";
              });
+  OptionGroup(*app, "What to trace")
+      .value("--oom-hold-time", "TIME", "hold for up to this long [50ms]", "a time from 1ms to 500ms",
+             [options](const std::string& text) {
+               std::chrono::nanoseconds time{};
+               const bool good = store<std::chrono::nanoseconds>(parse_duration(text), std::chrono::milliseconds(1),
+                                                                 RecorderOptions::kMostHold, time);
+               options->recording.hold_budget = std::chrono::duration_cast<std::chrono::milliseconds>(time);
+               return good;
+             });
+  OptionGroup warnings(*app, "When to report before a kill");
+  declare_warning(warnings, options->tracing);
   declare_output(*app, *options, *json);
   declare_kernel(*app, options->tracing);
   app->footer(
@@ -92,6 +103,8 @@ Subcommand declare_oom(CLI::App& root) {
             if (!only_watch)
               if (Status chosen = choose_targets("oom", program, options->tracing.targets); !chosen)
                 return std::move(chosen).error();
+            if (only_watch && options->tracing.warn_at_percent)
+              return usage("--warn-at needs processes to trace", "name one with -p PID, --comm NAME or --cgroup DIR");
             if (json->document) options->format = OutputFormat::Json;
             if (json->lines) options->format = OutputFormat::JsonLines;
             return Command(*options);

@@ -19,7 +19,7 @@ struct OomOptions {
 
   std::optional<std::string> from;       ///< raw records that a killed alloctrail left behind: report them, watch nothing
 
-  OomHold hold = OomHold::Auto;
+  RecorderOptions recording{.hold = OomHold::Auto};
 
   std::optional<std::string> directory;  ///< none: standard output
   size_t keep = 100;                     ///< newest reports that stay in it

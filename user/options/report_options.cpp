@@ -86,7 +86,7 @@ Status check_recording(const CLI::App& app, const ReportOptions& o, bool program
   if (program || o.tracing.targets.names_running_processes())
     return usage(fmt::format("'{}' is taken for a recording: it excludes running processes and commands", *o.recording),
                  pid_hint);
-  for (const char* live : {"--interval", "--duration", "--older", "--min-size", "--max-live", "--max-stacks", "--max-sites",
+  for (const char* live : {"--interval", "--duration", "--older", "--min-size", "--warn-at", "--max-live", "--max-stacks", "--max-sites",
                            "--probe-kind"})
     if (app.count(live) != 0)
       return usage(fmt::format("{} has no meaning for '{}', which is taken for a recording", live, *o.recording), pid_hint);
@@ -114,6 +114,7 @@ void declare_timing(CLI::App& app, ReportOptions& o, const TimingWords& words) {
                 return store<nanoseconds>(parse_duration(text), std::chrono::milliseconds(10),
                                           std::chrono::hours(365 * 24), o.duration);
               });
+  declare_warning(group, o.tracing);
 }
 
 Subcommand declare_report(CLI::App& root) {

@@ -79,6 +79,17 @@ void declare_filters(OptionGroup& group, TracingOptions& o) {
               });
 }
 
+void declare_warning(OptionGroup& group, TracingOptions& o) {
+  group.value("--warn-at", "SHARE",
+              "a report when the process's nearest memory limit is used up to this share, again every 5% further, and "
+              "when the kernel begins to take memory back; what can be taken back does not count as used",
+              "a share of the limit from 1% to 99%, such as 80%", [&](const std::string& text) {
+                const std::string_view digits =
+                    text.ends_with('%') ? std::string_view(text).substr(0, text.size() - 1) : std::string_view(text);
+                return store<uint64_t>(parse_number(digits), 1, 99, o.warn_at_percent);
+              });
+}
+
 void declare_kernel(CLI::App& app, TracingOptions& o) {
   OptionGroup group(app, "Kernel side");
   const auto table = [&](const char* name, const char* help, const char* expected, uint64_t most, uint32_t& target) {

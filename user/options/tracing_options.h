@@ -36,6 +36,7 @@ struct TracingOptions {
   uint32_t max_live_blocks = 1u << 20;
   uint32_t max_stacks = 1u << 16;
   uint32_t max_sites = 1u << 18;
+  std::optional<uint32_t> warn_at_percent;  ///< of the nearest limit; none: no warnings
 };
 
 constexpr uint64_t kMaxPid = 1u << 22;  // PID_MAX_LIMIT of 64-bit kernels
@@ -44,6 +45,8 @@ constexpr uint64_t kMaxPid = 1u << 22;  // PID_MAX_LIMIT of 64-bit kernels
 void declare_targets(CLI::App& app, TargetOptions& targets);
 /// --sample, --min-size, --thread, --older
 void declare_filters(OptionGroup& group, TracingOptions& tracing);
+/// --warn-at
+void declare_warning(OptionGroup& group, TracingOptions& tracing);
 /// --max-live, --max-stacks, --max-sites, --probe-kind
 void declare_kernel(CLI::App& app, TracingOptions& tracing);
 /// Takes over the command to start, if one was given. Error: nothing to trace, or both kinds of it. `subcommand` is what

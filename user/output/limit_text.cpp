@@ -60,4 +60,11 @@ std::string limit_line(const Headroom& limit, const Forecast& left) {
                      time_left_text(left));
 }
 
+std::string limit_warning(const Headroom& limit, uint32_t percent) {
+  const double share =
+      limit.limit_bytes == 0 ? 0 : static_cast<double>(limit.use_bytes) / static_cast<double>(limit.limit_bytes);
+  return fmt::format("WARNING: {} of the limit is in use and cannot be taken back: the step of {}%", format_share(share),
+                     percent);
+}
+
 }  // namespace alloctrail

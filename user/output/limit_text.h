@@ -20,4 +20,7 @@ namespace alloctrail {
 /// "limit 64 MiB of /app   use 40 MiB   room 24 MiB   time left 9 min 20 s (8 min 2 s to 11 min)"
 [[nodiscard]] std::string limit_line(const Headroom& limit, const Forecast& left);
 
+/// "WARNING: 81.2% of the limit is in use and cannot be taken back: the step of 80%"
+[[nodiscard]] std::string limit_warning(const Headroom& limit, uint32_t percent);
+
 }  // namespace alloctrail

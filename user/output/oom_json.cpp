@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "user/analysis/report_table.h"
+#include "user/output/memory_json.h"
 #include "user/output/report_json.h"
 #include "user/output/units.h"
 
@@ -36,6 +37,18 @@ Json cgroups_json(const OomReport& report) {
                     {"full", report.full_cgroup == i}});
   }
   return rows;
+}
+
+Json usage_json(const OomReport& report) {
+  if (!report.usage) return {};
+  const OomUsage& usage = *report.usage;
+  return {{"path", usage.path},
+          {"use_bytes", usage.use_bytes},
+          {"anon_bytes", usage.anon_bytes},
+          {"file_bytes", usage.file_bytes},
+          {"shmem_bytes", usage.shmem_bytes},
+          {"kernel_bytes", usage.kernel_bytes},
+          {"after_kill_ns", usage.after_kill.count()}};
 }
 
 Json figures_json(const OomReport& report) {
@@ -101,6 +114,7 @@ std::string oom_json(const OomReport& report) {
         {"stack", report.trigger_stack},
         {"kernel_stack", report.kernel_stack}}},
       {"cgroups", cgroups_json(report)},
+      {"usage", usage_json(report)},
       {"figures", figures_json(report)},
       {"figures_error_bytes", report.memory_error_bytes},
       {"held", report.held},
@@ -116,9 +130,23 @@ std::string oom_json(const OomReport& report) {
       {"notes", report.notes}};
   std::string text = object.dump(-1, ' ', false, Json::error_handler_t::replace);
   text.pop_back();
+  const auto since = report.accounting && report.earlier ? report.accounting->elapsed - report.earlier->elapsed
+                                                         : std::chrono::nanoseconds(0);
+  text += fmt::format(",\"changes_since_ns\":{}", since.count());
   if (!report.accounting) return text + ",\"accounting\":null}";
-  const ReportView view = report_view(*report.accounting, nullptr, {.top = {}, .only_tid = {}, .frames = FrameChoice::All});
+  const ReportView view = report_view(*report.accounting, report.earlier ? &*report.earlier : nullptr, {.top = {}, .only_tid = {}, .frames = FrameChoice::All});
   return text + ",\"accounting\":" + report_json(*report.accounting, view) + "}";
+}
+
+std::string reclaim_json(const ReclaimNotice& notice, const LimitView& limit) {
+  const Json object = {{"schema", "alloctrail/reclaim/1"},
+                       {"time", format_rfc3339(notice.time)},
+                       {"pid", raw(notice.pid)},
+                       {"thread", {{"tid", raw(notice.tid)}, {"name", notice.thread}, {"state", notice.state}}},
+                       {"nearest_limit", limit_json(limit.nearest)},
+                       {"time_left", forecast_json(limit.left)},
+                       {"stack", stack_json(notice.stack)}};
+  return object.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 }  // namespace alloctrail

@@ -106,6 +106,16 @@ std::string figures_table(const OomReport& report, const TextStyle& style) {
   return text;
 }
 
+std::string usage_line(const OomReport& report, const TextStyle& style) {
+  if (!report.usage) return "";
+  const OomUsage& usage = *report.usage;
+  const std::string text = fmt::format(
+      "{}, {} after the kill: {} used, of it anon {}, file {}, shmem {}, kernel {}", usage.path,
+      format_duration(usage.after_kill), format_bytes(usage.use_bytes), format_bytes(usage.anon_bytes),
+      format_bytes(usage.file_bytes), format_bytes(usage.shmem_bytes), format_bytes(usage.kernel_bytes));
+  return wrapped(text, 0, Look::Plain, style);
+}
+
 std::string cgroup_table(const OomReport& report, const TextStyle& style) {
   TextTable table({{"MEMORY CGROUP", Align::Left, Look::Strong, 16},
                    {"USED", Align::Right, Look::Plain, 0},
@@ -114,7 +124,7 @@ std::string cgroup_table(const OomReport& report, const TextStyle& style) {
   for (const OomCgroup& group : report.cgroups)
     table.add_row({group.path, format_bytes(group.usage_bytes), group.limit_bytes ? format_bytes(*group.limit_bytes) : "-",
                    format_bytes(group.kernel_bytes)});
-  return table.str(style);
+  return table.str(style) + usage_line(report, style);
 }
 
 std::string trigger_stack(const OomReport& report, FrameChoice frames, const TextStyle& style) {
@@ -184,8 +194,13 @@ std::string losses_text(const OomReport& report, const TextStyle& style) {
 
 std::string accounting(const OomReport& report, FrameChoice frames, const TextStyle& style) {
   if (!report.accounting) return "";
-  const ReportView view = report_view(*report.accounting, nullptr, {.top = 10, .only_tid = {}, .frames = frames});
-  return "\n" + TextLine(style).add("OUTSTANDING ALLOCATIONS as of the kill", Look::Heading).str() +
+  const Snapshot* earlier = report.earlier ? &*report.earlier : nullptr;
+  const ReportView view = report_view(*report.accounting, earlier, {.top = 10, .only_tid = {}, .frames = frames});
+  const std::string since =
+      earlier == nullptr ? ""
+                         : fmt::format("; changes and rates are those of the last {}",
+                                       format_duration(report.accounting->elapsed - earlier->elapsed));
+  return "\n" + TextLine(style).add("OUTSTANDING ALLOCATIONS as of the kill", Look::Heading).add(since).str() +
          report_text(*report.accounting, view, {.text = style, .bytes = ByteFigures::Scaled});
 }
 

@@ -410,6 +410,8 @@ void add_surroundings(Json& tail, const Snapshot& snapshot, const ReportView& vi
   if (view.limit) {
     tail["host"]["nearest_limit"] = limit_json(view.limit->nearest);
     tail["host"]["time_left"] = forecast_json(view.limit->left);
+    tail["host"]["warned_percent"] =
+        view.limit->warned_percent ? Json(*view.limit->warned_percent) : Json(nullptr);
   }
 }
 

@@ -74,7 +74,10 @@ std::string sampling_line(const Snapshot& snapshot, const ReportStyle& style) {
 
 std::string limit_text(const ReportView& view, const ReportStyle& style) {
   if (!view.limit) return "";
-  return TextLine(style.text).add(limit_line(view.limit->nearest, view.limit->left)).str();
+  const auto& [nearest, left, warned_percent] = *view.limit;
+  const std::string warning =
+      warned_percent ? wrapped(limit_warning(nearest, *warned_percent), 9, Look::Warning, style.text) : std::string();
+  return warning + TextLine(style.text).add(limit_line(nearest, left)).str();
 }
 
 /// Bytes and blocks, each with its interval where the run samples.

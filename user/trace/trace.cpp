@@ -225,6 +225,14 @@ Result<std::vector<Snapshot>> Trace::snapshots() {
   return result;
 }
 
+std::optional<Snapshot> Trace::snapshot(Tgid pid) {
+  const auto image = std::find_if(images_.begin(), images_.end(),
+                                  [&](const ProcessImage& each) { return each.pid() == pid; });
+  if (image == images_.end()) return std::nullopt;
+  const bool aged = options_.older && tracer_->run_age_pass(*options_.older);
+  return image->snapshot(EndReason::None, aged ? options_.older : std::nullopt);
+}
+
 std::vector<Snapshot> Trace::finish() {
   std::vector<Snapshot> result = handle_events();
   const bool aged = options_.older && tracer_->run_age_pass(*options_.older);

@@ -42,6 +42,8 @@ class Trace {
   [[nodiscard]] std::vector<Snapshot> handle_events();
   /// All processes now.
   [[nodiscard]] Result<std::vector<Snapshot>> snapshots();
+  /// One of them now; nothing if it is not traced any more.
+  [[nodiscard]] std::optional<Snapshot> snapshot(Tgid pid);
   /// The last Snapshots; then the probes are removed.
   [[nodiscard]] std::vector<Snapshot> finish();
 
