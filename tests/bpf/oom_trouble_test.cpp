@@ -29,9 +29,10 @@ constexpr int kKilled = 128 + SIGKILL;
 class OomTrouble : public KernelTest {
  protected:
   /// A process of six threads that lives in the cgroup and is killed there.
-  pid_t kill_one() {
-    Workload victim({WORKLOAD_DIR "/oom", "six", cgroup.directory()}, deadline);
-    if (!cgroup.holds(victim.pid())) throw std::runtime_error("the victim is not in its cgroup");
+  pid_t kill_one() { return kill_one_in(cgroup); }
+  pid_t kill_one_in(const MemoryCgroup& where) {
+    Workload victim({WORKLOAD_DIR "/oom", "six", where.directory()}, deadline);
+    if (!where.holds(victim.pid())) throw std::runtime_error("the victim is not in its cgroup");
     victim.go_without_truth();
     EXPECT_EQ(victim.child().wait_exit(), kKilled);
     return victim.pid();
@@ -138,6 +139,50 @@ TEST_F(OomTrouble, FullDiskCostsTheReportAndNothingElse) {
   EXPECT_EQ(read_json(reports[0]).at("victim").at("pid"), second);
   watch.child().signal(SIGINT);
   EXPECT_EQ(watch.child().wait_exit(), 1);
+}
+
+/// Starts a program as a member of the cgroup.
+std::vector<std::string> inside(const MemoryCgroup& cgroup) {
+  return {"/bin/sh", "-c", "echo $$ > " + cgroup.directory() + "/cgroup.procs && exec \"$0\" \"$@\""};
+}
+
+/// The same in a mount namespace where cgroups cannot be changed, as in a container.
+std::vector<std::string> locked_inside(const MemoryCgroup& cgroup) {
+  const std::string mount = cgroup.directory().substr(0, cgroup.directory().size() - cgroup.path().size());
+  return {"/usr/bin/unshare", "-m", "/bin/sh", "-c",
+          "echo $$ > " + cgroup.directory() + "/cgroup.procs && mount -o remount,bind,ro " + mount +
+              " && exec \"$0\" \"$@\""};
+}
+
+TEST_F(OomTrouble, WatcherLeavesTheCgroupOfItsTarget) {
+  Workload victim({WORKLOAD_DIR "/oom", "six", cgroup.directory()}, deadline);
+  OomWatch watch({"-p", std::to_string(victim.pid())}, deadline, inside(cgroup));
+  EXPECT_NE(watch.child().error_text().find("moved itself out of the memory cgroup " + cgroup.path()), std::string::npos)
+      << watch.child().error_text();
+  EXPECT_FALSE(cgroup.holds(watch.pid()));
+  EXPECT_TRUE(cgroup.holds(victim.pid()));
+  victim.go_without_truth();
+  EXPECT_EQ(victim.child().wait_exit(), kKilled);
+  EXPECT_EQ(watch.next_report().at("victim").at("pid"), victim.pid());
+}
+
+TEST_F(OomTrouble, WatcherThatMustStayInTheVictimsCgroupOutlivesItsKills) {
+  constexpr int kRounds = 20;
+  const MemoryCgroup shared(96u << 20);
+  OomWatch watch({"--all"}, deadline, locked_inside(shared));
+  EXPECT_NE(watch.child().error_text().find("shares the memory limit of cgroup " + shared.path()), std::string::npos)
+      << watch.child().error_text();
+  EXPECT_TRUE(shared.holds(watch.pid()));
+  for (int round = 0; round < kRounds; ++round) {
+    const pid_t victim = kill_one_in(shared);
+    const json report = watch.next_report();
+    EXPECT_EQ(report.at("victim").at("pid"), victim);
+    EXPECT_EQ(report.at("threads").size(), 6U);
+    EXPECT_EQ(report.at("held"), false);
+    EXPECT_EQ(report.at("mappings_seen"), false);
+  }
+  EXPECT_EQ(watch.finish().size(), 0U);
+  EXPECT_EQ(shared.oom_kills(), kRounds);
 }
 
 TEST_F(OomTrouble, AFileAKillTheNewestKeptAndTheProgramRunForEach) {

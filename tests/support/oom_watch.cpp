@@ -9,15 +9,16 @@
 namespace alloctrail::test {
 namespace {
 
-ChildOptions oom_command(std::vector<std::string> arguments) {
-  arguments.insert(arguments.begin(), {Tracer::binary(), "oom", "--json-lines"});
-  return {.arguments = std::move(arguments)};
+ChildOptions oom_command(const std::vector<std::string>& arguments, std::vector<std::string> wrapper) {
+  wrapper.insert(wrapper.end(), {Tracer::binary(), "oom", "--json-lines"});
+  wrapper.insert(wrapper.end(), arguments.begin(), arguments.end());
+  return {.arguments = std::move(wrapper)};
 }
 
 }  // namespace
 
-OomWatch::OomWatch(std::vector<std::string> arguments, const Deadline& deadline)
-    : child_(oom_command(std::move(arguments)), deadline) {
+OomWatch::OomWatch(std::vector<std::string> arguments, const Deadline& deadline, std::vector<std::string> wrapper)
+    : child_(oom_command(arguments, std::move(wrapper)), deadline) {
   child_.wait_error_text("for OOM kills\n");
 }
 

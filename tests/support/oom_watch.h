@@ -12,8 +12,9 @@ namespace alloctrail::test {
 
 class OomWatch {
  public:
-  /// Starts `alloctrail oom --json-lines ARGUMENTS...` and returns once it watches.
-  OomWatch(std::vector<std::string> arguments, const Deadline& deadline);
+  /// Starts `alloctrail oom --json-lines ARGUMENTS...` and returns once it watches. `wrapper`: a program and arguments that
+  /// it is started through.
+  OomWatch(std::vector<std::string> arguments, const Deadline& deadline, std::vector<std::string> wrapper = {});
 
   [[nodiscard]] pid_t pid() const { return child_.pid(); }
   nlohmann::json next_report();

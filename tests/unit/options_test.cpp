@@ -268,5 +268,63 @@ TEST(Options, EmptyValuesAreRefused) {
   }
 }
 
+OomOptions oom(const std::string& line) {
+  const Result<Command> command = parse(line);
+  if (!command) {
+    ADD_FAILURE() << line << ": " << command.error().message;
+    return {};
+  }
+  const auto* options = std::get_if<OomOptions>(&*command);
+  if (options == nullptr) ADD_FAILURE() << line;
+  return options != nullptr ? *options : OomOptions{};
+}
+
+TEST(OomOptions, Defaults) {
+  const OomOptions o = oom("oom --all");
+  EXPECT_TRUE(o.all);
+  EXPECT_EQ(o.recording.hold, OomHold::Auto);
+  EXPECT_EQ(o.recording.hold_budget, milliseconds(50));
+  EXPECT_EQ(o.recording.look, LookAtVictims::Yes);
+  EXPECT_EQ(o.keep, 100u);
+  EXPECT_FALSE(o.once);
+  EXPECT_FALSE(o.directory);
+  EXPECT_FALSE(o.exec);
+  EXPECT_FALSE(o.from);
+  EXPECT_FALSE(o.tracing.warn_at_percent);
+  EXPECT_EQ(o.format, OutputFormat::Text);
+}
+
+TEST(OomOptions, EveryOptionArrives) {
+  const OomOptions o = oom(
+      "oom -p 12 --all --warn-at 75% --oom-hold off --oom-hold-time 500ms -o dir --keep 7 --exec hook --once "
+      "--json-lines --full-stacks --color never");
+  EXPECT_EQ(o.tracing.targets.pids, std::vector<Tgid>{Tgid{12}});
+  EXPECT_TRUE(o.all);
+  EXPECT_EQ(o.tracing.warn_at_percent, 75u);
+  EXPECT_EQ(o.recording.hold, OomHold::Off);
+  EXPECT_EQ(o.recording.hold_budget, milliseconds(500));
+  EXPECT_EQ(o.directory, "dir");
+  EXPECT_EQ(o.keep, 7u);
+  EXPECT_EQ(o.exec, "hook");
+  EXPECT_TRUE(o.once);
+  EXPECT_EQ(o.format, OutputFormat::JsonLines);
+  EXPECT_TRUE(o.full_stacks);
+  EXPECT_EQ(o.color, ColorWhen::Never);
+  EXPECT_EQ(report("report -p 1 --warn-at 80").tracing.warn_at_percent, 80u);
+}
+
+TEST(OomOptions, WhatCannotBeIsRefusedWithAReason) {
+  for (const char* line :
+       {"oom", "oom --all --warn-at 80%", "oom -p 1 --warn-at 100%", "oom -p 1 --warn-at 0", "oom -p 1 --warn-at 80%%",
+        "oom -p 1 --warn-at x", "oom --all --oom-hold sometimes", "oom --all --oom-hold-time 501ms",
+        "oom --all --oom-hold-time 0", "oom --all --exec hook", "oom --all --json --json-lines", "oom --from f --all",
+        "oom --from f -p 1", "oom --all --keep 0"}) {
+    const Result<Command> command = parse(line);
+    ASSERT_FALSE(command) << line;
+    EXPECT_EQ(command.error().kind, ErrorKind::Usage) << line;
+    EXPECT_FALSE(command.error().hint.empty() && command.error().message.empty()) << line;
+  }
+}
+
 }  // namespace
 }  // namespace alloctrail

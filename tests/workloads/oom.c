@@ -170,6 +170,15 @@ int main(int argc, char** argv) {
     truth_ready();
     sleep_forever();
   }
+  /* Allocates as many blocks as each line says, then says so and waits for the next. */
+  if (!strcmp(story, "steps")) {
+    do {
+      int blocks;
+      for (blocks = atoi(line); blocks > 0; --blocks) leak_inner(0);
+      truth_ready();
+    } while (truth_wait_go(line, sizeof(line)));
+    return 0;
+  }
   if (!strcmp(story, "exit")) return 0;
   return 2;
 }
