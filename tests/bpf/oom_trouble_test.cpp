@@ -104,6 +104,12 @@ TEST_F(OomTrouble, RecordsOfAKilledWatcherCanBeReportedLater) {
   EXPECT_EQ(reports[0].at("threads").size(), 6U);
 }
 
+TEST_F(OomTrouble, AFileWithoutRecordsIsAnError) {
+  Child report({.arguments = {Tracer::binary(), "oom", "--from", "/etc/passwd"}}, deadline);
+  EXPECT_EQ(report.wait_exit(), 1);
+  EXPECT_NE(report.error_text().find("'/etc/passwd' holds no record of an OOM kill"), std::string::npos) << report.error_text();
+}
+
 /// A file system of its own with little room.
 class SmallDisk {
  public:

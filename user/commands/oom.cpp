@@ -203,8 +203,12 @@ Result<ExitCode> report_raw_log(const std::string& path, OomReporter& reporter) 
   if (!log) return log.error();
   KillRecords records;
   for (const OomFeed::Record& record : *log) records.add(record);
+  const std::vector<OomCapture> captures = records.take_finished(std::chrono::nanoseconds::max());
+  if (captures.empty())
+    return Error{.message = fmt::format("'{}' holds no record of an OOM kill", path),
+                 .hint = "name a file DIR/.oom-PID-N.raw that an earlier run left behind"};
   Symbolizer symbolizer;
-  for (const OomCapture& capture : records.take_finished(std::chrono::nanoseconds::max()))
+  for (const OomCapture& capture : captures)
     if (auto written = reporter.write(build_oom_report(capture, {.pid = capture.pid(), .mappings = {}}, symbolizer)); !written)
       return std::move(written).error();
   if (auto finished = reporter.finish(); !finished) return std::move(finished).error();
