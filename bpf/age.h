@@ -22,4 +22,11 @@ static __always_inline void add_if_older(const struct at_live *record)
   if (cfg.samples) add_sample(record, AT_SAMPLES_OLDER);
 }
 
+/* An entry being written or taken is a block that comes or goes at this moment. */
+static __always_inline void add_older_of(const struct at_live_bucket *bucket)
+{
+  for (__u32 i = 0; i < AT_LIVE_BUCKET_ENTRIES; i++)
+    if (bucket->keys[i] != AT_LIVE_FREE && bucket->keys[i] != AT_LIVE_BUSY) add_if_older(&bucket->records[i]);
+}
+
 #endif

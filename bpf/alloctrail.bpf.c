@@ -86,6 +86,15 @@ int at_exit(void *ctx)
 SEC("iter/bpf_map_elem")
 int at_age(struct bpf_iter__bpf_map_elem *ctx)
 {
+  const struct at_live_bucket *bucket = ctx->value;
+
+  if (bucket) add_older_of(bucket);
+  return 0;
+}
+
+SEC("iter/bpf_map_elem")
+int at_age_spill(struct bpf_iter__bpf_map_elem *ctx)
+{
   const struct at_live *record = ctx->value;
 
   if (record) add_if_older(record);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The live table: recording a block, taking it out, and the site counters that go with it. */
+/* Recording a block in the live table, and the site counters that go with it. */
 #ifndef ALLOCTRAIL_BPF_LIVE_H
 #define ALLOCTRAIL_BPF_LIVE_H
 
+#include "bpf/clock.h"
+#include "bpf/live_table.h"
 #include "bpf/sample.h"
 #include "bpf/site.h"
-
-#define EEXIST 17
 
 static __always_inline void credit_site(const struct at_live *record)
 {
@@ -30,16 +30,6 @@ static __always_inline void debit_site(const struct at_live *record)
   if (cfg.samples) add_sample(record, AT_SAMPLES_FREED);
 }
 
-/* Takes the record out of the table into *record. Returns 0 if there was one and this CPU is the one that removed it. */
-static __always_inline long take_live(__u64 key, struct at_live *record)
-{
-  struct at_live *found = bpf_map_lookup_elem(&live, &key);
-
-  if (!found) return -1;
-  *record = *found; /* before the delete: the element can be reused by another CPU at once */
-  return bpf_map_delete_elem(&live, &key);
-}
-
 /* The address was handed out while we believe it live: its free was missed. */
 static __noinline long replace_live(__u32 slot, __u64 key, struct at_live *record)
 {
@@ -50,7 +40,7 @@ static __noinline long replace_live(__u32 slot, __u64 key, struct at_live *recor
     debit_site(&old);
     count_sized(slot, missed_free, old.size_bytes);
   }
-  return bpf_map_update_elem(&live, &key, record, BPF_ANY);
+  return put_live(key, record);
 }
 
 /* Records a block the program was just given. */
@@ -61,7 +51,7 @@ static __always_inline void record_live(__u32 slot, __u64 address, __u64 size_by
       .size_bytes = size_bytes,
       .rung = rung,
       .site = site,
-      .birth_ms = bpf_ktime_get_ns() / 1000000,
+      .birth_ms = coarse_now_ms(),
   };
   long error;
 
@@ -73,7 +63,7 @@ static __always_inline void record_live(__u32 slot, __u64 address, __u64 size_by
     count_sized(slot, lost_site_full, size_bytes);
     return;
   }
-  error = bpf_map_update_elem(&live, &key, &record, BPF_NOEXIST);
+  error = put_live(key, &record);
   if (error == -EEXIST) error = replace_live(slot, key, &record);
   if (error) {
     count_sized(slot, lost_live_full, size_bytes);

@@ -6,6 +6,7 @@
 
 #include "alloctrail/config.h"
 #include "alloctrail/counters.h"
+#include "alloctrail/live_table.h"
 #include "alloctrail/probe.h"
 #include "alloctrail/records.h"
 #include "alloctrail/sampling.h"
@@ -17,17 +18,28 @@ AT_READ_ONLY_DATA struct at_config cfg = {
     .max_stacks = 1 << 16,
     .max_frames = 1 << 20,
     .max_threads = 1 << 14,
+    .live_buckets = 1 << 3,
 };
 
-/* Blocks handed out and not yet freed: AT_LIVE_KEY(slot, address) -> struct at_live. Grows with the live set up to
- * --max-live; beyond it the block is counted as lost_live_full and its site is not credited. */
+/* Blocks handed out and not yet freed: AT_LIVE_KEY(slot, address) -> struct at_live, see live_table.h. Made whole at the
+ * start, 128 bytes for each six blocks of --max-live: most blocks never touch anything else. */
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct at_live_bucket);
+} live_buckets SEC(".maps");
+
+/* Those whose bucket was full. Grows with them up to what the buckets leave of --max-live; beyond it the block is counted
+ * as lost_live_full and its site is not credited. */
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
   __uint(map_flags, BPF_F_NO_PREALLOC);
   __uint(max_entries, 1);
   __type(key, __u64);
   __type(value, struct at_live);
-} live SEC(".maps");
+} live_spill SEC(".maps");
 
 /* (stack hash, thread, slot) -> index into sites. One lookup per traced allocation. Full: lost_site_full. */
 struct {

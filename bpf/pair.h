@@ -209,7 +209,7 @@ static __always_inline void put_back(struct call *call, __u32 slot)
 
   if (!call->has_aside) return;
   call->has_aside = 0;
-  if (bpf_map_update_elem(&live, &key, &call->aside, BPF_NOEXIST) == 0) return;
+  if (put_live(key, &call->aside) == 0) return;
   debit_site(&call->aside);
   count(slot, realloc_aside_full);
   count(slot, released);

@@ -17,7 +17,9 @@ struct at_config {
   __u32 max_threads;
   __u32 samples;         /* not every allocation is recorded: sampling.h */
   __u32 filters_threads; /* only threads in wanted_threads or wanted_names are recorded */
+  __u32 live_buckets;
+  __u32 reserved;
 };
-AT_ASSERT_SIZE(at_config, 48);
+AT_ASSERT_SIZE(at_config, 56);
 
 #endif

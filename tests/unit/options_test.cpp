@@ -52,7 +52,7 @@ TEST(Options, DefaultsOfAReport) {
   EXPECT_FALSE(o.output);
   EXPECT_EQ(o.color, ColorWhen::Auto);
   EXPECT_FALSE(o.tracing.probe_kind);
-  EXPECT_EQ(o.tracing.max_live_blocks, 1'048'576u);
+  EXPECT_EQ(o.tracing.max_live_blocks, 2'097'152u);
   EXPECT_EQ(o.tracing.max_stacks, 65'536u);
   EXPECT_EQ(o.tracing.max_sites, 262'144u);
 }

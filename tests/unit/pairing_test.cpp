@@ -199,6 +199,44 @@ TEST_F(Pairing, FullTableLosesTheBlockAndCreditsNoSite) {
   expect_conserved();
 }
 
+TEST_F(Pairing, BlocksOfAFullBucketAreFoundElsewhere) {
+  constexpr uint64_t kBlocks = 200;
+  for (uint64_t i = 1; i <= kBlocks; ++i) thread.allocate(i, 0xa000 + 16 * i);
+  EXPECT_EQ(live_blocks(), kBlocks);
+  EXPECT_GE(spilled_blocks(), kBlocks - AT_LIVE_BUCKET_ENTRIES * host_live_bucket_count());
+  EXPECT_EQ(sums(), (Sums{.live_bytes = kBlocks * (kBlocks + 1) / 2, .live_blocks = kBlocks}));
+  for (uint64_t i = 1; i <= kBlocks; ++i) other.release(0xa000 + 16 * i);
+  EXPECT_EQ(counters().free_unknown_calls, 0u);
+  EXPECT_EQ(sums(), (Sums{.freed_bytes = kBlocks * (kBlocks + 1) / 2, .freed_blocks = kBlocks}));
+  for (uint32_t i = 0; i < host_live_bucket_count(); ++i) EXPECT_EQ(host_live_bucket(i)->spilled, 0u);
+  expect_conserved();
+}
+
+TEST_F(Pairing, AddressHandedOutTwiceIsNoticedOutsideItsBucketToo) {
+  occupy_buckets(AT_LIVE_BUCKET_ENTRIES);
+  thread.allocate(100, 0xa000);
+  for (uint32_t i = 0; i < host_live_bucket_count(); ++i) host_live_bucket(i)->keys[2] = AT_LIVE_FREE;
+  thread.allocate(40, 0xa000);
+  EXPECT_EQ(counters().missed_free_calls, 1u);
+  EXPECT_EQ(spilled_blocks(), 0u);
+  thread.release(0xa000);
+  EXPECT_EQ(sums(), (Sums{.freed_bytes = 140, .freed_blocks = 2}));
+  expect_conserved();
+}
+
+TEST_F(Pairing, EntriesThatPreemptedThreadsAreWritingAreLeftAlone) {
+  occupy_buckets(AT_LIVE_BUCKET_ENTRIES - 1);
+  thread.allocate(100, 0xa000);
+  EXPECT_EQ(spilled_blocks(), 0u);
+  thread.release(0xa000);
+  thread.release(0xa000);
+  EXPECT_EQ(counters().free_unknown_calls, 1u);
+  for (uint32_t i = 0; i < host_live_bucket_count(); ++i)
+    for (size_t entry = 0; entry + 1 < AT_LIVE_BUCKET_ENTRIES; ++entry)
+      EXPECT_EQ(host_live_bucket(i)->keys[entry], AT_LIVE_BUSY);
+  expect_conserved();
+}
+
 TEST_F(Pairing, FailedPosixMemalignIgnoresTheStalePointer) {
   write_user(0x5000, 0xa000);
   thread.enter(kPosixMemalign, AT_SHAPE_OUT_ALIGN_SIZE, SimulatedThread::kStack, 0x5000, 64, 100);

@@ -10,6 +10,7 @@
 #include <cstdarg>
 #include <cstring>
 
+#include "user/kernel/live_table.h"
 #include "user/kernel/oom_programs.h"
 
 namespace alloctrail {
@@ -58,10 +59,12 @@ void set_config(at_config& config, const TracerOptions& options) {
   config.max_threads = options.max_threads + 1;
   config.samples = options.sample_rates ? 1 : 0;
   config.filters_threads = options.only_tids.empty() && options.only_names.empty() ? 0 : 1;
+  config.live_buckets = live_table_size(options.max_live_blocks).buckets;
 }
 
 void set_sizes(alloctrail_bpf& skeleton, const TracerOptions& options, const at_config& config) {
-  bpf_map__set_max_entries(skeleton.maps.live, options.max_live_blocks);
+  bpf_map__set_max_entries(skeleton.maps.live_buckets, config.live_buckets);
+  bpf_map__set_max_entries(skeleton.maps.live_spill, live_table_size(options.max_live_blocks).spilled);
   bpf_map__set_max_entries(skeleton.maps.site_ids, options.max_sites);
   bpf_map__set_max_entries(skeleton.maps.stack_ids, options.max_stacks);
   bpf_map__set_max_entries(skeleton.maps.sites, config.max_sites);
@@ -98,7 +101,7 @@ void choose_programs(alloctrail_bpf& skeleton, const TracerOptions& options) {
   const auto& programs = skeleton.progs;
   if (options.accounting == HeapAccounting::Off) {
     for (bpf_program* program : {programs.at_allocate, programs.at_release, programs.at_loader, programs.at_exec,
-                                 programs.at_exit, programs.at_age})
+                                 programs.at_exit, programs.at_age, programs.at_age_spill})
       bpf_program__set_autoload(program, false);
     bpf_map__set_max_entries(skeleton.maps.unwind_blocks, 1);
     bpf_map__set_max_entries(skeleton.maps.unwind_sides, 1);
@@ -172,6 +175,7 @@ Status map_array(ArrayView<T>& view, bpf_map* map) {
 
 Status map_arrays(BpfObject& object) {
   auto& maps = object.skeleton->maps;
+  if (auto s = map_array(object.live_buckets, maps.live_buckets); !s) return s;
   if (auto s = map_array(object.sites, maps.sites); !s) return s;
   if (auto s = map_array(object.site_samples, maps.site_samples); !s) return s;
   if (auto s = map_array(object.stacks, maps.stacks); !s) return s;

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "alloctrail/config.h"
+#include "alloctrail/live_table.h"
 #include "alloctrail/oom.h"
 #include "alloctrail/records.h"
 #include "alloctrail/sampling.h"
@@ -37,6 +38,7 @@ struct BpfObject {
   Link exec_link;
   Link exit_link;
   Ring ring;
+  ArrayView<at_live_bucket> live_buckets;
   ArrayView<at_site> sites;
   ArrayView<at_site_samples> site_samples;
   ArrayView<at_stack> stacks;

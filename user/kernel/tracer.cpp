@@ -3,7 +3,6 @@
 
 #include <bpf/bpf.h>
 #include <fmt/core.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <array>
@@ -13,6 +12,7 @@
 #include <map>
 
 #include "user/kernel/bpf_object.h"
+#include "user/kernel/live_table.h"
 #include "user/kernel/site_index.h"
 
 namespace alloctrail {
@@ -50,12 +50,6 @@ T sum_over_cpus(int map_fd, uint32_t key) {
   T result;
   std::memcpy(&result, sums.data(), sizeof(T));
   return result;
-}
-
-uint32_t now_ms() {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<uint32_t>(static_cast<uint64_t>(now.tv_sec) * 1000 + static_cast<uint64_t>(now.tv_nsec) / 1000000);
 }
 
 void clear_sums(volatile at_sample_sums& sums) {
@@ -236,27 +230,7 @@ void Tracer::close_slot(Slot slot) {
   uint32_t owner = 0;
   const int targets = bpf_map__fd(object_->skeleton->maps.targets);
   if (bpf_map_lookup_elem(targets, &tgid, &owner) == 0 && owner == index) bpf_map_delete_elem(targets, &tgid);
-  forget_live_blocks(slot);
-}
-
-/// Reads the live table in batches and deletes the slot's blocks; other processes' blocks stay.
-void Tracer::forget_live_blocks(Slot slot) {
-  constexpr uint32_t kBatch = 16384;
-  const int fd = bpf_map__fd(object_->skeleton->maps.live);
-  std::vector<uint64_t> keys(kBatch);
-  std::vector<at_live> values(kBatch);
-  std::vector<uint64_t> doomed;
-  uint64_t position = 0;
-  for (bool first = true, more = true; more; first = false) {
-    uint32_t count = kBatch;
-    const int error = bpf_map_lookup_batch(fd, first ? nullptr : &position, &position, keys.data(), values.data(), &count, nullptr);
-    more = error == 0;
-    if (error != 0 && errno != ENOENT) count = 0;
-    for (uint32_t i = 0; i < count; ++i)
-      if (keys[i] >> AT_LIVE_ADDRESS_BITS == raw(slot)) doomed.push_back(keys[i]);
-  }
-  uint32_t count = static_cast<uint32_t>(doomed.size());
-  if (count > 0) bpf_map_delete_batch(fd, doomed.data(), &count, nullptr);
+  forget_live_blocks(*object_, slot);
 }
 
 int Tracer::on_event(void* self, void* data, size_t size) {
@@ -324,22 +298,7 @@ Status Tracer::run_age_pass(std::chrono::nanoseconds age) {
     object_->sites[i].older_blocks = 0;
     if (i < object_->site_samples.size()) clear_sums(object_->site_samples[i].side[AT_SAMPLES_OLDER]);
   }
-  object_->skeleton->bss->age_cutoff_ms =
-      now_ms() - static_cast<uint32_t>(std::chrono::duration_cast<std::chrono::milliseconds>(age).count());
-  bpf_iter_link_info info{};
-  info.map.map_fd = static_cast<uint32_t>(bpf_map__fd(object_->skeleton->maps.live));
-  bpf_iter_attach_opts options{};
-  options.sz = sizeof(options);
-  options.link_info = &info;
-  options.link_info_len = sizeof(info);
-  const Link link(bpf_program__attach_iter(object_->skeleton->progs.at_age, &options));
-  if (!link) return bpf_error("attaching the age pass", errno);
-  const UniqueFd iterator(bpf_iter_create(bpf_link__fd(link.get())));
-  if (!iterator) return bpf_error("starting the age pass", errno);
-  char nothing[64];
-  for (ssize_t got = 0; (got = read(iterator.get(), nothing, sizeof(nothing))) != 0;)
-    if (got < 0 && errno != EAGAIN && errno != EINTR) return bpf_error("running the age pass", errno);
-  return ok();
+  return add_older_blocks(*object_, age);
 }
 
 uint64_t Tracer::missed_hits() const {

@@ -46,7 +46,7 @@ struct TracerOptions {
   OomWatch oom = OomWatch::Nobody;
   RangeTracking ranges = RangeTracking::Off;
   ReclaimNotices reclaim = ReclaimNotices::Off;
-  uint32_t max_live_blocks = 1u << 20;
+  uint32_t max_live_blocks = 1u << 21;
   uint32_t max_sites = 1u << 18;
   uint32_t max_stacks = 1u << 16;
   uint32_t max_threads = 1u << 14;
@@ -163,7 +163,6 @@ class Tracer {
   Status start();
   Status write_slot(Slot slot, at_slot value);
   Status attach_lists(SlotLinks& links, Tid thread, int file_fd, const PointLists& lists);
-  void forget_live_blocks(Slot slot);
   static int on_event(void* self, void* data, size_t size);
 
   std::unique_ptr<BpfObject> object_;

@@ -97,7 +97,7 @@ void declare_kernel(CLI::App& app, TracingOptions& o) {
       return store<uint64_t>(parse_count(text), 1, most, target);
     });
   };
-  table("--max-live", "live blocks to keep track of [1Mi]", "a number from 1 to 128Mi", 128u << 20, o.max_live_blocks);
+  table("--max-live", "live blocks to keep track of [2Mi]", "a number from 1 to 128Mi", 128u << 20, o.max_live_blocks);
   table("--max-stacks", "different stacks [64Ki]", "a number from 1 to 4Mi", 4u << 20, o.max_stacks);
   table("--max-sites", "pairs of thread and stack [256Ki]", "a number from 1 to 16Mi", 16u << 20, o.max_sites);
   group.value("--probe-kind", "KIND", "auto, session, multi or perf [auto]", "auto, session, multi or perf",

@@ -33,7 +33,7 @@ struct TracingOptions {
   std::optional<uint64_t> sample_rate_bytes;  ///< none: every allocation is recorded
   std::optional<std::chrono::nanoseconds> older;
   std::optional<ProbeKind> probe_kind;  ///< none: the best this kernel has
-  uint32_t max_live_blocks = 1u << 20;
+  uint32_t max_live_blocks = 1u << 21;
   uint32_t max_stacks = 1u << 16;
   uint32_t max_sites = 1u << 18;
   std::optional<uint32_t> warn_at_percent;  ///< of the nearest limit; none: no warnings

@@ -62,7 +62,9 @@ static void leave_address_space(__u32 slot) {}
 struct at_counters *host_counters(__u32 slot) { return bpf_map_lookup_elem(&counters, &slot); }
 struct at_site *host_site(__u32 index) { return bpf_map_lookup_elem(&sites, &index); }
 
-const void *host_live_map(void) { return &live; }
+const void *host_spill_map(void) { return &live_spill; }
+__u32 host_live_bucket_count(void) { return cfg.live_buckets; }
+struct at_live_bucket *host_live_bucket(__u32 index) { return bpf_map_lookup_elem(&live_buckets, &index); }
 
 __u32 host_site_count(void) { return (__u32)get_cursors()->sites; }
 

@@ -35,6 +35,7 @@
 #define bpf_get_current_comm(buffer, size) host_comm((buffer), (size))
 #define bpf_get_prandom_u32() host_random()
 #define bpf_ktime_get_ns() host_now_ns()
+#define bpf_jiffies64() 1
 #define bpf_ktime_get_boot_ns() host_now_ns()
 #define bpf_probe_read_user(to, bytes, from) host_read_user((to), (bytes), (from))
 #define bpf_get_stack(ctx, to, bytes, flags) host_get_stack((ctx), (to), (bytes))

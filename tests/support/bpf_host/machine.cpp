@@ -41,13 +41,26 @@ void reset() {
   host_record_everything();
   host_reserve_first_elements();
 }
-void limit_live_blocks(size_t blocks) { machine().maps[host_live_map()].capacity = blocks; }
+void occupy_buckets(size_t entries) {
+  for (uint32_t i = 0; i < host_live_bucket_count(); ++i)
+    for (size_t entry = 0; entry < entries; ++entry) host_live_bucket(i)->keys[entry] = AT_LIVE_BUSY;
+}
+void limit_live_blocks(size_t blocks) {
+  occupy_buckets(AT_LIVE_BUCKET_ENTRIES);
+  machine().maps[host_spill_map()].capacity = blocks;
+}
 void fail_thread_state(bool fails) { machine().storage_fails = fails; }
 void run_as(task_struct* task) { machine().current = task; }
 void write_user(uint64_t address, uint64_t word) { machine().user_memory[address] = word; }
 void unmap_user(uint64_t address) { machine().user_memory.erase(address); }
 void seed_random(uint32_t seed) { machine().random.seed(seed); }
-size_t live_blocks() { return machine().maps[host_live_map()].elements.size(); }
+size_t spilled_blocks() { return machine().maps[host_spill_map()].elements.size(); }
+size_t live_blocks() {
+  size_t blocks = spilled_blocks();
+  for (uint32_t i = 0; i < host_live_bucket_count(); ++i)
+    for (const uint64_t key : host_live_bucket(i)->keys) blocks += key != AT_LIVE_FREE && key != AT_LIVE_BUSY;
+  return blocks;
+}
 
 }  // namespace alloctrail::bpf_host
 

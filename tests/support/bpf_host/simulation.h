@@ -9,6 +9,7 @@
 #include <linux/bpf.h>
 
 #include "alloctrail/counters.h"
+#include "alloctrail/live_table.h"
 #include "alloctrail/probe.h"
 #include "alloctrail/records.h"
 #include "tests/support/bpf_host/machine.h"
@@ -16,13 +17,15 @@
 namespace alloctrail::bpf_host {
 
 void reset();                          ///< empty maps, no threads, no memory
-void limit_live_blocks(size_t blocks); ///< the live table is full beyond this
+void limit_live_blocks(size_t blocks); ///< the live table is full beyond this; its buckets are full already
+void occupy_buckets(size_t entries);   ///< as if other threads, preempted, were writing that many entries of each bucket
 void fail_thread_state(bool fails);    ///< the kernel has no memory for new threads' state
 void run_as(task_struct* task);
 void write_user(uint64_t address, uint64_t word);
 void unmap_user(uint64_t address);
 void seed_random(uint32_t seed);     ///< of what the kernel half draws
 size_t live_blocks();
+size_t spilled_blocks();  ///< of those, blocks that found no room in their bucket
 
 inline constexpr uint32_t kSlot = 3;
 inline constexpr uint32_t kTgid = 100;
