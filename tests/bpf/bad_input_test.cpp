@@ -10,6 +10,7 @@
 #include <fstream>
 #include <memory>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -133,6 +134,49 @@ TEST_F(BadInput, TruncatedLibraryIsNoObstacle) {
   Tracer tracer({target.pid()}, deadline);
   const json truth = target.go();
   expect_equals_truth(tracer.snapshot(), truth);
+  EXPECT_EQ(tracer.finish().exit_code, 0);
+}
+
+class OddSites : public BadInput, public ::testing::WithParamInterface<const char*> {};
+
+TEST_P(OddSites, ThatTheKernelRefusesAreNamedAndTheOthersAreHooked) {
+  Workload target(ChildOptions{.arguments = {WORKLOAD_DIR "/blocks", "100", "100"},
+                               .environment = {"LD_PRELOAD=" WORKLOAD_DIR "/odd_allocator.so"}},
+                  deadline);
+  Tracer tracer({target.pid()}, deadline, {"--probe-kind", GetParam()});
+  const json truth = target.go("make");
+  const json report = tracer.snapshot();
+  expect_equals_truth(report, truth);
+  const std::string warnings = report.at("warnings").dump();
+  for (const char* function : {"valloc", "memalign"})
+    EXPECT_NE(warnings.find(std::string("odd_allocator.so: not hooked: ") + function + ": "), std::string::npos)
+        << warnings;
+  EXPECT_EQ(warnings.find("aligned_alloc"), std::string::npos) << warnings;
+  std::set<std::string> hooked;
+  for (const json& probe : report.at("probes"))
+    if (probe.at("module").get<std::string>().ends_with("odd_allocator.so")) hooked.insert(probe.at("function"));
+  EXPECT_EQ(hooked, (std::set<std::string>{"malloc", "free", "aligned_alloc"}));
+  EXPECT_EQ(tracer.finish().exit_code, 0);
+  EXPECT_EQ(changed_text(target.pid()), std::vector<std::string>{});
+}
+
+INSTANTIATE_TEST_SUITE_P(, OddSites, ::testing::Values("session", "multi", "perf"),
+                         [](const ::testing::TestParamInfo<const char*>& info) { return std::string(info.param); });
+
+TEST_F(BadInput, LibraryReplacedOnDiskIsTracedAsItIsMapped) {
+  TempDir folder;
+  const std::string library = folder.file("allocator.so");
+  fs::copy_file(JEMALLOC_SHARED, library);
+  Workload target(ChildOptions{.arguments = {WORKLOAD_DIR "/blocks", "100", "100"},
+                               .environment = {"LD_PRELOAD=" + library}},
+                  deadline);
+  fs::copy_file(MIMALLOC_SHARED, folder.file("other.so"));
+  fs::rename(folder.file("other.so"), library);
+  Tracer tracer({target.pid()}, deadline);
+  const json truth = target.go("make");
+  const json report = tracer.snapshot();
+  expect_equals_truth(report, truth);
+  EXPECT_EQ(outstanding_of_function(report, "malloc"), amount(report.at("totals"), "outstanding"));
   EXPECT_EQ(tracer.finish().exit_code, 0);
 }
 

@@ -8,12 +8,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <functional>
+#include <span>
 #include <string>
 
+#include "user/kernel/empty_program.h"
 #include "user/kernel/own_function.h"
 
 namespace alloctrail {
@@ -53,16 +55,24 @@ long bpf_link_create_call(LinkCreateAttr& attr) {
 
 std::string descriptor_path(int fd) { return fmt::format("/proc/self/fd/{}", fd); }
 
+constexpr int kNotSupportedInKernel = 524;  // ENOTSUPP (include/linux/errno.h), unknown to the C library
+
+/// What the kernel means when it refuses a probe.
+std::string reason_of(int error) {
+  return error == kNotSupportedInKernel ? "the kernel cannot probe the instruction there" : std::strerror(error);
+}
+
 Error system_error(std::string what, int error) {
   const bool rights = error == EPERM || error == EACCES;
   return Error{.kind = rights ? ErrorKind::NotSupported : ErrorKind::Failed,
-               .message = fmt::format("{}: {}", what, std::strerror(error)),
+               .message = fmt::format("{}: {}", what, reason_of(error)),
                .hint = rights ? "run as root, or with CAP_BPF and CAP_PERFMON (CAP_SYS_ADMIN before Linux 6.6)" : "",
                .os_error = error};
 }
 
-Result<std::vector<UniqueFd>> attach_multi(ProbeKind kind, ProbeSide side, int program_fd, int file_fd, Tid thread,
-                                           const std::vector<ProbePoint>& points) {
+/// One link for all points: the kernel takes all or none.
+Result<UniqueFd> attach_multi(ProbeKind kind, ProbeSide side, int program_fd, int file_fd, Tid thread,
+                              std::span<const ProbePoint> points) {
   const std::string path = descriptor_path(file_fd);
   std::vector<uint64_t> offsets;
   std::vector<uint64_t> cookies;
@@ -81,9 +91,7 @@ Result<std::vector<UniqueFd>> attach_multi(ProbeKind kind, ProbeSide side, int p
   attr.multi.pid = raw(thread);
   const long fd = bpf_link_create_call(attr);
   if (fd < 0) return system_error(fmt::format("attaching {} probes as a {} link", points.size(), name_of(kind)), errno);
-  std::vector<UniqueFd> links;
-  links.emplace_back(static_cast<int>(fd));
-  return links;
+  return UniqueFd(static_cast<int>(fd));
 }
 
 /// The dynamic event type of uprobes; sysfs is where the kernel publishes it.
@@ -109,43 +117,31 @@ Result<UniqueFd> open_uprobe_event(uint32_t type, ProbeSide side, const std::str
   return UniqueFd(static_cast<int>(fd));
 }
 
-Result<std::vector<UniqueFd>> attach_perf(ProbeSide side, int program_fd, int file_fd, Tid thread,
-                                          const std::vector<ProbePoint>& points) {
-  auto type = uprobe_event_type();
-  if (!type) return std::move(type).error();
-  const std::string path = descriptor_path(file_fd);
-  std::vector<UniqueFd> links;
-  for (const ProbePoint& point : points) {
-    auto event = open_uprobe_event(*type, side, path, point.file_offset, thread);
-    if (!event) return std::move(event).error();
-    LinkCreateAttr attr{};
-    attr.program_fd = static_cast<uint32_t>(program_fd);
-    attr.target_fd = static_cast<uint32_t>(event->get());
-    attr.attach_type = kAttachPerfEvent;
-    attr.perf.cookie = point.cookie;
-    const long fd = bpf_link_create_call(attr);
-    if (fd < 0) return system_error(fmt::format("attaching to the uprobe event at {:#x}", point.file_offset), errno);
-    links.emplace_back(static_cast<int>(fd));
-    links.push_back(*std::move(event));
-  }
-  return links;
+Status attach_perf(uint32_t type, ProbeSide side, int program_fd, int file_fd, Tid thread, const ProbePoint& point,
+                   std::vector<UniqueFd>& links) {
+  auto event = open_uprobe_event(type, side, descriptor_path(file_fd), point.file_offset, thread);
+  if (!event) return std::move(event).error();
+  LinkCreateAttr attr{};
+  attr.program_fd = static_cast<uint32_t>(program_fd);
+  attr.target_fd = static_cast<uint32_t>(event->get());
+  attr.attach_type = kAttachPerfEvent;
+  attr.perf.cookie = point.cookie;
+  const long fd = bpf_link_create_call(attr);
+  if (fd < 0) return system_error(fmt::format("attaching to the uprobe event at {:#x}", point.file_offset), errno);
+  links.emplace_back(static_cast<int>(fd));
+  links.push_back(*std::move(event));
+  return ok();
 }
 
-/// A program that does nothing, loaded for the given kind.
-Result<UniqueFd> load_empty_program(ProbeKind kind) {
-  const std::array<bpf_insn, 2> code = {bpf_insn{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
-                                        bpf_insn{.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}};
-  static const char license[] = "Dual BSD/GPL";
-  bpf_attr attr{};
-  attr.prog_type = BPF_PROG_TYPE_KPROBE;
-  attr.expected_attach_type = static_cast<uint32_t>(expected_attach_type(kind));
-  attr.insns = reinterpret_cast<uint64_t>(code.data());
-  attr.insn_cnt = code.size();
-  attr.license = reinterpret_cast<uint64_t>(license);
-  std::memcpy(attr.prog_name, "alloctrail_try", sizeof("alloctrail_try"));
-  const long fd = syscall(__NR_bpf, BPF_PROG_LOAD, &attr, sizeof(attr));
-  if (fd < 0) return system_error(fmt::format("loading an empty {} program", name_of(kind)), errno);
-  return UniqueFd(static_cast<int>(fd));
+/// Attaches each point by itself.
+Result<AttachedPoints> attach_each(std::span<const ProbePoint> points,
+                                   const std::function<Status(size_t, std::vector<UniqueFd>&)>& attach) {
+  AttachedPoints result;
+  for (size_t i = 0; i < points.size(); ++i)
+    if (Status attached = attach(i, result.links); !attached)
+      result.refused.push_back({.index = i, .error = std::move(attached).error()});
+  if (result.refused.size() == points.size()) return std::move(result.refused.front().error);
+  return result;
 }
 
 }  // namespace
@@ -168,15 +164,29 @@ int expected_attach_type(ProbeKind kind) {
   return 0;
 }
 
-Result<std::vector<UniqueFd>> attach_probes(ProbeKind kind, ProbeSide side, int program_fd, int file_fd, Tid thread,
-                                            const std::vector<ProbePoint>& points) {
-  if (points.empty()) return std::vector<UniqueFd>{};
-  if (kind == ProbeKind::Perf) return attach_perf(side, program_fd, file_fd, thread, points);
-  return attach_multi(kind, side, program_fd, file_fd, thread, points);
+Result<AttachedPoints> attach_probes(ProbeKind kind, ProbeSide side, int program_fd, int file_fd, Tid thread,
+                                     const std::vector<ProbePoint>& points) {
+  if (points.empty()) return AttachedPoints{};
+  if (kind == ProbeKind::Perf) {
+    const auto type = uprobe_event_type();
+    if (!type) return type.error();
+    return attach_each(points, [&](size_t i, std::vector<UniqueFd>& links) {
+      return attach_perf(*type, side, program_fd, file_fd, thread, points[i], links);
+    });
+  }
+  const auto attach = [&](std::span<const ProbePoint> some, std::vector<UniqueFd>& links) -> Status {
+    auto link = attach_multi(kind, side, program_fd, file_fd, thread, some);
+    if (!link) return std::move(link).error();
+    links.push_back(*std::move(link));
+    return ok();
+  };
+  AttachedPoints together;
+  if (attach(points, together.links)) return together;
+  return attach_each(points, [&](size_t i, std::vector<UniqueFd>& links) { return attach({&points[i], 1}, links); });
 }
 
 Status try_probe_kind(ProbeKind kind) {
-  auto program = load_empty_program(kind);
+  auto program = load_empty_program(kind, 0);
   if (!program) return std::move(program).error();
   auto self = locate_own_function();
   if (!self) return std::move(self).error();

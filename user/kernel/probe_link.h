@@ -37,9 +37,20 @@ struct ProbePoint {
 /// Entry (or, for sessions, entry and return) probes, or return probes only.
 enum class ProbeSide { Entry, Return };
 
+/// A point that the kernel does not take, such as an instruction it cannot probe.
+struct RefusedPoint {
+  size_t index = 0;  ///< into the points to attach
+  Error error;
+};
+
+struct AttachedPoints {
+  std::vector<UniqueFd> links;  ///< the probes live as long as these
+  std::vector<RefusedPoint> refused;
+};
+
 /// Attaches `program_fd` at the points of the file open as `file_fd`, for the process that thread `thread` belongs to.
-/// Points are attached all or none. The links live as long as the descriptors returned.
-[[nodiscard]] Result<std::vector<UniqueFd>> attach_probes(ProbeKind kind, ProbeSide side, int program_fd, int file_fd,
+/// A point that the kernel refuses does not keep the others from being attached; an error: it refused all of them.
+[[nodiscard]] Result<AttachedPoints> attach_probes(ProbeKind kind, ProbeSide side, int program_fd, int file_fd,
                                                           Tid thread, const std::vector<ProbePoint>& points);
 
 /// The best kind this kernel really attaches, tried with an empty program on a function of our own.

@@ -5,6 +5,7 @@
 #include <fmt/core.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -158,49 +159,62 @@ Status Tracer::set_rung(Slot slot, uint32_t rung) {
   return ok();
 }
 
-Status Tracer::attach_lists(SlotLinks& links, Tid thread, int file_fd, const PointLists& lists) {
-  const ProbeKind plain = kind_ == ProbeKind::Perf ? ProbeKind::Perf : ProbeKind::Multi;
+/// Releases first, so that no free of a tracked block is missed; returns before entries, so that no call is entered whose
+/// return is not seen.
+Status Tracer::attach_lists(SlotLinks& links, Tid thread, int file_fd, PointLists lists, AttachedProbes& outcome) {
   const int release = bpf_program__fd(object_->skeleton->progs.at_release);
   const int allocate = bpf_program__fd(object_->skeleton->progs.at_allocate);
-  auto releases = attach_probes(plain, ProbeSide::Entry, release, file_fd, thread, lists.releases);
-  if (!releases) return std::move(releases).error();
-  move_into(links.releases, *std::move(releases));
-  auto returns = attach_probes(plain, ProbeSide::Return, allocate, file_fd, thread, lists.allocation_returns);
-  if (!returns) return std::move(returns).error();
-  move_into(links.allocations, *std::move(returns));
-  auto entries = attach_probes(kind_, ProbeSide::Entry, allocate, file_fd, thread, lists.allocation_entries);
-  if (!entries) return std::move(entries).error();
-  move_into(links.allocations, *std::move(entries));
-  return ok();
+  const auto attach = [&](ProbeKind kind, ProbeSide side, int program, const std::vector<ProbePoint>& points,
+                          std::vector<UniqueFd>& into) -> Status {
+    auto attached = attach_probes(kind, side, program, file_fd, thread, points);
+    if (!attached) return std::move(attached).error();
+    move_into(into, std::move(attached->links));
+    for (const RefusedPoint& point : attached->refused)
+      outcome.refused.push_back({AT_COOKIE_PROBE(points[point.index].cookie) - outcome.indices.front(), point.error.message});
+    return ok();
+  };
+  const auto refused = [&](const ProbePoint& point) {
+    return std::any_of(outcome.refused.begin(), outcome.refused.end(), [&](const AttachedProbes::Refused& probe) {
+      return probe.probe == AT_COOKIE_PROBE(point.cookie) - outcome.indices.front();
+    });
+  };
+  if (auto s = attach(plain_kind(), ProbeSide::Entry, release, lists.releases, links.releases); !s) return s;
+  if (auto s = attach(plain_kind(), ProbeSide::Return, allocate, lists.allocation_returns, links.allocations); !s) return s;
+  std::erase_if(lists.allocation_entries, refused);
+  return attach(kind_, ProbeSide::Entry, allocate, lists.allocation_entries, links.allocations);
 }
 
-Result<std::vector<uint32_t>> Tracer::attach(Slot slot, Tid thread, int file_fd,
-                                                   std::span<const PlannedProbe> probes) {
+Result<AttachedProbes> Tracer::attach(Slot slot, Tid thread, int file_fd, std::span<const PlannedProbe> probes) {
   if (next_probe_ + probes.size() > AT_MAX_PROBES)
     return Error{.message = fmt::format("more than {} probes in one run", AT_MAX_PROBES),
                  .hint = "start another alloctrail for the rest"};
   PointLists lists;
-  std::vector<uint32_t> indices;
+  AttachedProbes outcome;
   for (const PlannedProbe& probe : probes) {
-    indices.push_back(next_probe_);
+    outcome.indices.push_back(next_probe_);
     lists.add(probe, next_probe_++, slot, kind_);
   }
   Status attached = ok();
-  custodian_->run([&] { attached = attach_lists(links_[slot], thread, file_fd, lists); });
+  custodian_->run([&] {
+    SlotLinks links;
+    attached = attach_lists(links, thread, file_fd, std::move(lists), outcome);
+    if (!attached) return;  // what had been attached goes with `links`
+    move_into(links_[slot].releases, std::move(links.releases));
+    move_into(links_[slot].allocations, std::move(links.allocations));
+  });
   if (!attached) return std::move(attached).error();
-  return indices;
+  return outcome;
 }
 
 Status Tracer::attach_loader(Slot slot, Tid thread, int file_fd, uint64_t file_offset) {
-  const ProbeKind plain = kind_ == ProbeKind::Perf ? ProbeKind::Perf : ProbeKind::Multi;
   const uint64_t cookie = AT_COOKIE(0, raw(slot), 0, AT_PHASE_ENTRY, 0, 0);
-  Result<std::vector<UniqueFd>> links = std::vector<UniqueFd>{};
+  Result<AttachedPoints> attached = AttachedPoints{};
   custodian_->run([&] {
-    links = attach_probes(plain, ProbeSide::Entry, bpf_program__fd(object_->skeleton->progs.at_loader), file_fd, thread,
-                          {{.file_offset = file_offset, .cookie = cookie}});
+    attached = attach_probes(plain_kind(), ProbeSide::Entry, bpf_program__fd(object_->skeleton->progs.at_loader), file_fd,
+                             thread, {{.file_offset = file_offset, .cookie = cookie}});
   });
-  if (!links) return std::move(links).error();
-  move_into(links_[slot].releases, *std::move(links));
+  if (!attached) return std::move(attached).error();
+  move_into(links_[slot].releases, std::move(attached->links));
   return ok();
 }
 

@@ -87,6 +87,17 @@ struct RawSite {
   std::array<at_sample_sums, AT_SAMPLE_SIDES> samples{};  ///< of the recorded amounts above; all zero without sampling
 };
 
+/// What became of the probes of one file.
+struct AttachedProbes {
+  /// A probe that is not there: the kernel refused it, at its entry or at its return.
+  struct Refused {
+    size_t probe = 0;  ///< which of those planned
+    std::string why;
+  };
+  std::vector<uint32_t> indices;  ///< of each planned probe's hit counter
+  std::vector<Refused> refused;
+};
+
 /// Kernel memory of one map.
 struct MapMemory {
   std::string name;
@@ -113,9 +124,13 @@ class Tracer {
   /// Samples the slot's process at this rung of TracerOptions::sample_rates from now on.
   [[nodiscard]] Status set_rung(Slot slot, uint32_t rung);
   /// Attaches planned probes of one file, releases before allocations, so that no free is missed. `thread` is a live
-  /// thread of the process. Returns the index of each probe's hit counter.
-  [[nodiscard]] Result<std::vector<uint32_t>> attach(Slot slot, Tid thread, int file_fd,
-                                                     std::span<const PlannedProbe> probes);
+  /// thread of the process. A probe that the kernel refuses is left out; an error if it refuses all releases, or all
+  /// allocations.
+  [[nodiscard]] Result<AttachedProbes> attach(Slot slot, Tid thread, int file_fd, std::span<const PlannedProbe> probes);
+  /// How a probe is attached: releases have no return, so a session is nothing for them.
+  [[nodiscard]] ProbeKind kind_of(const PlannedProbe& probe) const {
+    return probe.shape == AT_SHAPE_FREE ? plain_kind() : kind_;
+  }
   /// Attaches the notice of library loads to the loader's `_dl_debug_state`.
   [[nodiscard]] Status attach_loader(Slot slot, Tid thread, int file_fd, uint64_t file_offset);
   /// Adds a file's unwind table to those all processes share.
@@ -162,7 +177,8 @@ class Tracer {
   Tracer(std::unique_ptr<BpfObject> object, ProbeKind kind);
   Status start();
   Status write_slot(Slot slot, at_slot value);
-  Status attach_lists(SlotLinks& links, Tid thread, int file_fd, const PointLists& lists);
+  [[nodiscard]] ProbeKind plain_kind() const { return kind_ == ProbeKind::Perf ? ProbeKind::Perf : ProbeKind::Multi; }
+  Status attach_lists(SlotLinks& links, Tid thread, int file_fd, PointLists lists, AttachedProbes& outcome);
   static int on_event(void* self, void* data, size_t size);
 
   std::unique_ptr<BpfObject> object_;

@@ -152,7 +152,7 @@ struct Probe {
   std::string function; ///< as the module names it, e.g. "malloc"
   std::string module;   ///< path as the target names it
   uint64_t offset = 0;  ///< file offset of the probed instruction
-  std::string kind;     ///< how it is attached: "session", "multi", "multi-return", "perf", "perf-return"
+  std::string kind;     ///< how it is attached: "session", "multi", "perf"
   std::string site;     ///< why this instruction: see elf/probe_site.h
   uint64_t hits = 0;
 };

@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <set>
 #include <unordered_map>
 
 #include "user/target/figures.h"
@@ -106,20 +107,27 @@ Status ProcessImage::attach_module(const PlannedModule& module) {
     if (!notice) return notice;
   }
   if (module.plan.probes.empty()) return ok();
-  auto indices = context_.tracer.attach(slot_, target_.live_thread, file->get(), module.plan.probes);
-  if (!indices) return std::move(indices).error();
-  remember_probes(module, *indices);
+  auto attached = context_.tracer.attach(slot_, target_.live_thread, file->get(), module.plan.probes);
+  if (!attached) return std::move(attached).error();
+  remember_probes(module, *attached);
   return ok();
 }
 
-void ProcessImage::remember_probes(const PlannedModule& module, const std::vector<uint32_t>& indices) {
-  for (size_t i = 0; i < indices.size(); ++i) {
+void ProcessImage::remember_probes(const PlannedModule& module, const AttachedProbes& attached) {
+  std::set<size_t> left_out;
+  for (const AttachedProbes::Refused& refused : attached.refused) {
+    left_out.insert(refused.probe);
+    warnings_.push_back(fmt::format("{}: not hooked: {}: {}", module.mapping.path,
+                                    module.plan.probes[refused.probe].function, refused.why));
+  }
+  for (size_t i = 0; i < attached.indices.size(); ++i) {
+    if (left_out.contains(i)) continue;
     const PlannedProbe& planned = module.plan.probes[i];
-    probes_.push_back({.index = indices[i],
+    probes_.push_back({.index = attached.indices[i],
                        .row = {.function = planned.function,
                                .module = module.mapping.path,
                                .offset = planned.file_offset,
-                               .kind = name_of(context_.tracer.probe_kind()),
+                               .kind = name_of(context_.tracer.kind_of(planned)),
                                .site = planned.reason,
                                .hits = 0}});
   }

@@ -76,7 +76,7 @@ class ProcessImage {
 
   ProcessImage(TraceContext context, TargetProcess target, Slot slot);
   Status attach_module(const PlannedModule& module);
-  void remember_probes(const PlannedModule& module, const std::vector<uint32_t>& indices);
+  void remember_probes(const PlannedModule& module, const AttachedProbes& attached);
   void refresh_figures();
   void add_surroundings(Snapshot& snapshot);
   void begin_ranges();
