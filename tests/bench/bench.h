@@ -45,6 +45,8 @@ std::string program(const std::string& name);
 
 /// What a malloc+free pair costs under each condition.
 nlohmann::json measure_pairs(const Options& options, const test::Deadline& deadline);
+/// Prints and returns the goals and what became of them, from the figures that measure_pairs() returned.
+nlohmann::json print_goals(const nlohmann::json& pairs);
 /// What an mmap+munmap pair of the target, and a system call of anybody, cost.
 nlohmann::json measure_mappings(const Options& options, const test::Deadline& deadline);
 /// Real programs at real work.

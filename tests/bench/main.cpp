@@ -5,6 +5,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <exception>
 #include <fstream>
 #include <optional>
@@ -14,7 +15,7 @@
 namespace alloctrail::bench {
 namespace {
 
-constexpr std::chrono::minutes kLongestRun{40};
+constexpr std::chrono::minutes kLongestRun{90};
 
 struct CommandLine {
   Options options;
@@ -50,14 +51,21 @@ nlohmann::json describe_machine() {
 }
 
 void run(const CommandLine& line) {
+  const auto start = std::chrono::steady_clock::now();
   const test::Deadline deadline(kLongestRun);
   nlohmann::json result = describe_machine();
   fmt::print("kernel {}, {} CPUs; one run, conditions in alternating order: only ratios count\n",
              result.at("kernel").get<std::string>(), result.at("cpus").get<long>());
-  if (line.options.wants("pairs")) result["pairs"] = measure_pairs(line.options, deadline);
+  if (line.options.wants("pairs")) {
+    result["pairs"] = measure_pairs(line.options, deadline);
+    result["goals"] = print_goals(result["pairs"]);
+  }
   if (line.options.wants("mappings")) result["mappings"] = measure_mappings(line.options, deadline);
   if (line.options.wants("figures")) result["figures"] = measure_figures(line.options, deadline);
   if (line.options.wants("programs")) result["programs"] = measure_programs(line.options, deadline);
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  result["took_s"] = took.count();
+  fmt::print("\ntook {:.0f} s\n", took.count());
   if (line.json.empty()) return;
   std::ofstream out(line.json);
   out << result.dump(1) << "\n";

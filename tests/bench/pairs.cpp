@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Section "pairs": nanoseconds per malloc+free pair and thread, by condition, for several shapes of the work.
+// Section "pairs": nanoseconds of CPU time per malloc+free pair and thread, by condition, for several shapes of the work.
 #include <fmt/core.h>
 
 #include "tests/bench/comparison.h"
@@ -7,8 +7,6 @@
 
 namespace alloctrail::bench {
 namespace {
-
-constexpr const char* kFloor = "empty probes, chosen sites";
 
 struct Shape {
   int threads = 1;
@@ -20,13 +18,15 @@ struct Shape {
 std::vector<Condition> all_conditions(const Options& options, const test::Deadline& deadline,
                                       const std::string& folder) {
   return {nothing(),
-          empty_probes("empty entries, chosen sites", ProbeKind::Session, EmptySites::ChosenEntries),
+          empty_probes(kEntryFloor, ProbeKind::Session, EmptySites::ChosenEntries),
           empty_probes(kFloor, ProbeKind::Session, EmptySites::ChosenEntriesReturns),
           empty_probes("empty probes, chosen sites, multi", ProbeKind::Multi, EmptySites::ChosenEntriesReturns),
           empty_probes("empty probes, chosen sites, perf", ProbeKind::Perf, EmptySites::ChosenEntriesReturns),
           alloctrail_full(ProbeKind::Session, deadline),
           alloctrail_full(ProbeKind::Multi, deadline),
           alloctrail_full(ProbeKind::Perf, deadline),
+          alloctrail_with("alloctrail, sampled 64KiB", {"--sample", "64KiB"}, deadline),
+          alloctrail_with("alloctrail, sampled 512KiB", {"--sample", "512KiB"}, deadline),
           empty_probes("empty probes, function entries", ProbeKind::Session, EmptySites::FunctionEntries),
           memleak(options, deadline),
           heaptrack(folder),
@@ -58,19 +58,29 @@ nlohmann::json measure_shape(const Shape& shape, const std::vector<Condition>& c
 nlohmann::json measure_pairs(const Options& options, const test::Deadline& deadline) {
   const test::TempDir folder;
   nlohmann::json result = nlohmann::json::array();
-  const Effort effort = options.quick ? Effort{.visits = 2, .rounds = 3, .pieces = 20'000}
-                                      : Effort{.visits = 4, .rounds = 5, .pieces = 50'000};
   const std::vector<Condition> all = all_conditions(options, deadline, folder.path().string());
   const std::vector<Condition> few = few_conditions(options, deadline);
-  result.push_back(measure_shape({}, all, effort, deadline));
-  if (options.quick) return result;
-  result.push_back(measure_shape({.mix = "mix"}, all, effort, deadline));
-  const Effort less{.visits = 3, .rounds = 4, .pieces = 30'000};
-  for (const Shape& shape : {Shape{.depth = 20}, Shape{.depth = 60}, Shape{.threads = 2}, Shape{.threads = 4},
-                             Shape{.threads = 2, .mix = "mix"}, Shape{.kept_blocks = 100'000}})
-    result.push_back(measure_shape(shape, few, less, deadline));
-  result.push_back(
-      measure_shape({.kept_blocks = 1'000'000}, few, {.visits = 2, .rounds = 6, .pieces = 30'000}, deadline));
+  // Short rounds, many of them: most are then undisturbed by what else the machine does. Threads need long ones, to run at
+  // the same time.
+  const int visits = options.quick ? 2 : 4;
+  const auto effort = [&](const Shape& shape) {
+    return shape.threads > 1 ? Effort{.visits = visits, .rounds = 8, .pieces = 20'000}
+                             : Effort{.visits = visits, .rounds = options.quick ? 50 : 100, .pieces = 1'000};
+  };
+  std::vector<Shape> shapes = {Shape{.threads = 2}, Shape{.kept_blocks = 1'000'000}};
+  if (!options.quick)
+    shapes = {Shape{.depth = 20},
+              Shape{.depth = 60},
+              Shape{.threads = 2},
+              Shape{.threads = 4},
+              Shape{.threads = 2, .mix = "mix"},
+              Shape{.threads = 4, .mix = "mix"},
+              Shape{.kept_blocks = 100'000},
+              Shape{.kept_blocks = 1'000'000},
+              Shape{.kept_blocks = 1'000'000, .mix = "mix"}};
+  result.push_back(measure_shape({}, all, effort({}), deadline));
+  if (!options.quick) result.push_back(measure_shape({.mix = "mix"}, all, effort({}), deadline));
+  for (const Shape& shape : shapes) result.push_back(measure_shape(shape, few, effort(shape), deadline));
   return result;
 }
 

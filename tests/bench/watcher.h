@@ -39,6 +39,10 @@ enum class EmptySites {
 /// Programs that do nothing, on all of the process's allocator functions.
 std::unique_ptr<Watcher> attach_empty(ProbeKind kind, EmptySites sites, pid_t pid);
 
+/// Names of the conditions that costs are compared with: empty programs on the probes of full tracing, and on their entries.
+inline constexpr const char* kFloor = "empty probes, chosen sites";
+inline constexpr const char* kEntryFloor = "empty entries, chosen sites";
+
 Condition nothing();
 Condition empty_probes(std::string name, ProbeKind kind, EmptySites sites);
 /// `alloctrail report -p PID --interval 1h`, the real program.

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 
-#include <fstream>
 #include <string>
 
 #include "tests/e2e/real_program.h"
@@ -18,19 +17,6 @@ using nlohmann::json;
 
 class Nginx : public RealProgram {
  protected:
-  /// Command line of a server with one worker, which serves one compressed page.
-  std::vector<std::string> nginx() {
-    std::ofstream(folder.file("index.html")) << std::string(20000, 'a');
-    std::ofstream config(folder.file("nginx.conf"));
-    config << "daemon off; user root; worker_processes 1; pid pid; error_log stderr notice;\n"
-           << "events { worker_connections 64; }\n"
-           << "http { access_log off; gzip on; gzip_types text/html; default_type text/html;\n";
-    for (const char* kind : {"client_body", "proxy", "fastcgi", "uwsgi", "scgi"})
-      config << kind << "_temp_path " << kind << ";\n";
-    config << "server { listen 127.0.0.1:" << port << "; root " << folder.path().string() << "; } }\n";
-    return {"/usr/sbin/nginx", "-p", folder.path().string(), "-c", folder.file("nginx.conf"), "-e", "stderr"};
-  }
-
   std::vector<std::string> ab(const std::string& requests) const {
     return {"/usr/bin/ab",
             "-q",
@@ -54,7 +40,7 @@ class Nginx : public RealProgram {
 
 TEST_F(Nginx, AnswersEveryRequestAndReturnsWhatRequestsAllocate) {
   // In a pid namespace of its own, so that the worker ends with the master however the test ends.
-  Child server({.arguments = nginx(), .namespaces = CLONE_NEWPID}, deadline);
+  Child server({.arguments = nginx_command(folder.path().string(), port), .namespaces = CLONE_NEWPID}, deadline);
   server.wait_error_text("start worker process ");
   const pid_t worker = child_of(server.pid());
   Child load({.arguments = ab("20000")}, deadline);

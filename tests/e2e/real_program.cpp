@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/e2e/real_program.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -10,8 +8,6 @@
 #include <array>
 #include <cmath>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <iostream>
 #include <stdexcept>
 
@@ -52,28 +48,6 @@ std::string SocketClient::read_until(std::string_view end) {
   std::string result = unread_.substr(0, found + end.size());
   unread_.erase(0, found + end.size());
   return result;
-}
-
-uint16_t free_port() {
-  const UniqueFd probe(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t length = sizeof(address);
-  if (::bind(probe.get(), reinterpret_cast<sockaddr*>(&address), length) != 0 ||
-      ::getsockname(probe.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0)
-    throw std::runtime_error("no free port on 127.0.0.1");
-  return ntohs(address.sin_port);
-}
-
-pid_t child_of(pid_t parent) {
-  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
-    std::ifstream status(entry.path() / "status");
-    for (std::string name; status >> name;)
-      if (pid_t its_parent = 0; name == "PPid:" && status >> its_parent && its_parent == parent)
-        return std::stoi(entry.path().filename());
-  }
-  throw std::runtime_error("process " + std::to_string(parent) + " has no child");
 }
 
 void expect_close(std::string_view what, uint64_t ours, uint64_t programs_own, double tolerance) {

@@ -11,6 +11,7 @@
 
 #include "tests/support/deadline.h"
 #include "tests/support/kernel_test.h"
+#include "tests/support/server.h"
 #include "tests/support/temp_dir.h"
 #include "user/handles.h"
 
@@ -30,12 +31,6 @@ class SocketClient {
   UniqueFd socket_;
   std::string unread_;
 };
-
-/// A TCP port of 127.0.0.1 that nobody listens on now.
-uint16_t free_port();
-
-/// The one child of a process, such as a server's worker: its log names it as its own pid namespace does.
-pid_t child_of(pid_t parent);
 
 /// Expects `ours` within `tolerance` (0.05: 5 %) of the program's own figure, and prints how close it is.
 void expect_close(std::string_view what, uint64_t ours, uint64_t programs_own, double tolerance);

@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 
-#include <fstream>
 #include <functional>
 #include <string>
 
@@ -87,17 +86,7 @@ TEST_F(StackOracleTest, RedisServer) {
 
 TEST_F(StackOracleTest, NginxWorker) {
   const uint16_t port = free_port();
-  std::ofstream(folder.file("index.html")) << std::string(20000, 'a');
-  std::ofstream config(folder.file("nginx.conf"));
-  config << "daemon off; user root; worker_processes 1; pid pid; error_log stderr notice;\n"
-         << "events { worker_connections 64; }\n"
-         << "http { access_log off; log_not_found off; gzip on; gzip_types text/html; default_type text/html;\n";
-  for (const char* kind : {"client_body", "proxy", "fastcgi", "uwsgi", "scgi"})
-    config << kind << "_temp_path " << kind << ";\n";
-  config << "server { listen 127.0.0.1:" << port << "; root " << folder.path().string() << "; autoindex on; } }\n";
-  config.close();
-  Child server({.arguments = {"/usr/sbin/nginx", "-p", folder.path().string(), "-c", folder.file("nginx.conf"), "-e",
-                              "stderr"},
+  Child server({.arguments = nginx_command(folder.path().string(), port),
                 .environment = with_oracle(),
                 .namespaces = CLONE_NEWPID},
                deadline);
