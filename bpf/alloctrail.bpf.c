@@ -102,17 +102,11 @@ int at_age_spill(struct bpf_iter__bpf_map_elem *ctx)
 }
 
 /* ---- mapped ranges: loaded only where they are asked for ----------------------------------------------------------------- */
-SEC("raw_tp/sys_enter")
-int at_syscall_enter(struct bpf_raw_tracepoint_args *ctx)
+/* Typed, so that the registers are read without a helper: it runs at every system call of the machine. */
+SEC("tp_btf/sys_exit")
+int at_syscall_exit(__u64 *ctx)
 {
-  on_syscall_enter(ctx->args[1]);
-  return 0;
-}
-
-SEC("raw_tp/sys_exit")
-int at_syscall_exit(struct bpf_raw_tracepoint_args *ctx)
-{
-  on_syscall_exit(ctx, ctx->args[1]);
+  on_syscall_exit(ctx, (struct pt_regs___range *)ctx[0], ctx[1]);
   return 0;
 }
 

@@ -10,7 +10,7 @@
 #include "bpf/kernel_types.h"
 
 struct mm_struct___range {
-  unsigned long brk;
+  unsigned long start_brk, brk;
 } AT_KERNEL_TYPE;
 
 struct thread_info___range {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* System calls that change what a traced process has mapped -> records (alloctrail/ranges.h). The tracepoints are hit by every
- * system call of the machine: whatever is not wanted leaves by its number first. A process is known by its address space,
- * so that a vfork child, or any other process that shares it, counts as part of it. */
+/* System calls that change what a traced process has mapped -> records (alloctrail/ranges.h). The tracepoint is hit by every
+ * system call of the machine: whatever is not wanted leaves by its number first. Only the exits are looked at: arguments
+ * are in the registers still, and a second tracepoint would cost every call as much again. A process is known by its
+ * address space, so that a vfork child, or any other process that shares it, counts as part of it. */
 #ifndef ALLOCTRAIL_BPF_RANGES_H
 #define ALLOCTRAIL_BPF_RANGES_H
 
@@ -35,10 +36,6 @@ struct {
 /* User space is woken once in this many bytes of records; what is in the ring at a report is read anyway. */
 #define RANGE_WAKE_BYTES (512u << 10)
 
-/* thread_state::range_began holds a place in the ring, which is a multiple of 8, and these. */
-#define RANGE_UNDER_WAY 1ull
-#define RANGE_COMPAT 2ull
-
 /* ---- which calls ---------------------------------------------------------------------------------------------------- */
 #define CALL_BIT(number) (1ull << (number))
 
@@ -64,46 +61,12 @@ static __always_inline int is_compat_call(struct task_struct___range *task)
   return task->thread_info.status & RANGE_TS_COMPAT;
 }
 
-/* ---- the entry: where the ring is now -------------------------------------------------------------------------------- */
+/* ---- what they have done ------------------------------------------------------------------------------------------------ */
 static __always_inline struct at_range_calls *calls_of(__u32 slot)
 {
   return bpf_map_lookup_elem(&range_calls, &slot);
 }
 
-static __noinline int begin_range_call(struct task_struct___range *task, __u64 compat)
-{
-  struct mm_struct___range *mm = task ? task->mm : NULL;
-  __u64 address_space = (__u64)mm;
-  __u32 *slot = bpf_map_lookup_elem(&address_spaces, &address_space);
-  struct thread_state *state;
-  struct at_range_calls *calls;
-
-  if (!slot || !task || !mm) return 0;
-  calls = calls_of(*slot);
-  if (!calls) return 0;
-  at_add(&calls->begun, 1);
-  state = thread_state_of_slot(*slot);
-  if (!state) {
-    at_add(&calls->lost, 1);
-    return 0;
-  }
-  state->range_began = bpf_ringbuf_query(&range_records, BPF_RB_PROD_POS) | RANGE_UNDER_WAY | compat;
-  state->range_break = mm->brk;
-  return 0;
-}
-
-static __always_inline void on_syscall_enter(__u64 number)
-{
-  struct task_struct___range *task = (struct task_struct___range *)bpf_get_current_task_btf();
-
-  if (is_compat_call(task)) {
-    if (changes_ranges_compat(number)) begin_range_call(task, RANGE_COMPAT);
-  } else if (changes_ranges(number)) {
-    begin_range_call(task, 0);
-  }
-}
-
-/* ---- the exit: what it has done --------------------------------------------------------------------------------------- */
 static __always_inline __u64 whole_pages(__u64 bytes)
 {
   return (bytes + RANGE_PAGE_BYTES - 1) & ~(RANGE_PAGE_BYTES - 1);
@@ -142,13 +105,13 @@ static __always_inline void set_remap(struct at_range_record *record, struct pt_
   if (record->old_bytes == 0 || (regs->r10 & MREMAP_DONTUNMAP)) record->flags |= AT_RANGE_KEEPS_OLD;
 }
 
-static __always_inline void set_break(struct at_range_record *record, struct pt_regs___range *regs, __u64 before,
-                                      __u64 result)
+static __always_inline void set_break(struct at_range_record *record, struct pt_regs___range *regs,
+                                      struct mm_struct___range *mm, __u64 result)
 {
-  if (result != regs->di || result == before) return;
+  if (result != regs->di) return; /* refused, or only asked */
   record->kind = AT_RANGE_BREAK;
-  record->start = result;
-  record->old_start = before;
+  record->start = mm->brk;
+  record->old_start = mm->start_brk;
   record->flags = AT_RANGE_ANONYMOUS;
 }
 
@@ -176,8 +139,8 @@ static __always_inline void set_clone3(struct at_range_record *record, struct pt
 }
 
 /* What a call that succeeded has changed; no kind: nothing. */
-static __always_inline void describe(struct at_range_record *record, struct pt_regs___range *regs, __u64 number,
-                                     __u64 before, __u64 result)
+static __always_inline void describe(struct at_range_record *record, struct pt_regs___range *regs,
+                                     struct mm_struct___range *mm, __u64 number, __u64 result)
 {
   switch (number) {
   case SYS_mmap:
@@ -196,7 +159,7 @@ static __always_inline void describe(struct at_range_record *record, struct pt_r
     record->flags = regs->dx & (PROT_READ | PROT_WRITE | PROT_EXEC) ? 0 : AT_RANGE_NO_ACCESS;
     break;
   case SYS_brk:
-    set_break(record, regs, before, result);
+    set_break(record, regs, mm, result);
     break;
   case SYS_mremap:
     set_remap(record, regs, result);
@@ -214,10 +177,10 @@ static __always_inline void describe(struct at_range_record *record, struct pt_r
     record->start = regs->di;
     break;
   case SYS_clone:
-    if (regs->di & CLONE_VM) set_stack(record, regs->si);
+    if (result && (regs->di & CLONE_VM)) set_stack(record, regs->si);
     break;
   case SYS_clone3:
-    set_clone3(record, regs);
+    if (result) set_clone3(record, regs);
     break;
   default:
     record->kind = AT_RANGE_DOUBT;
@@ -234,8 +197,7 @@ static __always_inline int half_done(struct pt_regs___range *regs, __u64 number)
 
 static __always_inline int makes_ranges(const struct at_range_record *record)
 {
-  return record->kind == AT_RANGE_MAP || record->kind == AT_RANGE_REMAP ||
-         (record->kind == AT_RANGE_BREAK && record->start > record->old_start);
+  return record->kind == AT_RANGE_MAP || record->kind == AT_RANGE_REMAP || record->kind == AT_RANGE_BREAK;
 }
 
 /* The stack of the system call the thread is in; AT_STACK_NONE: none could be taken. */
@@ -267,72 +229,74 @@ static __noinline __u32 system_call_stack(void *ctx, struct pt_regs___range *reg
   return stack;
 }
 
-static __noinline int send_range(void *ctx, struct at_range_record *record, struct thread_state *state,
-                                 struct at_range_calls *calls)
+/* Who makes a range. */
+static __noinline int add_maker(void *ctx, struct pt_regs___range *regs, struct at_range_record *record)
 {
-  struct pt_regs___range *regs = (struct pt_regs___range *)bpf_task_pt_regs(bpf_get_current_task_btf());
-  struct at_range_record *sent;
+  struct thread_state *state;
+
+  if (!record || !regs) return 0;
+  record->stack = system_call_stack(ctx, regs, record->slot);
+  state = thread_state_of_slot(record->slot);
+  if (!state) return 0; /* then its thread is one of those beyond the table */
+  record->thread = state->thread ? state->thread : register_thread(state);
+  if (state->call.sp && inside_call(&state->call, regs->sp)) record->flags |= AT_RANGE_ALLOCATOR;
+  return 0;
+}
+
+static __always_inline void send_range(struct at_range_record *record, struct at_range_calls *calls)
+{
+  struct at_range_record *sent = bpf_ringbuf_reserve(&range_records, sizeof(*sent), 0);
   __u64 end;
 
-  if (!record || !state || !calls) return 0;
-  record->thread = state->thread ? state->thread : register_thread(state);
-  if (makes_ranges(record)) {
-    record->stack = system_call_stack(ctx, regs, record->slot);
-    if (state->call.sp && inside_call(&state->call, regs->sp)) record->flags |= AT_RANGE_ALLOCATOR;
-  }
-  sent = bpf_ringbuf_reserve(&range_records, sizeof(*sent), 0);
   if (!sent) {
     at_add(&calls->lost, 1);
-    return 0;
+    return;
   }
   *sent = *record;
   end = bpf_ringbuf_query(&range_records, BPF_RB_PROD_POS);
   bpf_ringbuf_submit(sent, (end & (RANGE_WAKE_BYTES - 1)) < 4 * AT_RANGE_RING_STEP ? BPF_RB_FORCE_WAKEUP
                                                                                  : BPF_RB_NO_WAKEUP);
   at_add(&calls->recorded, 1);
-  return 0;
 }
 
-static __noinline int end_range_call(void *ctx, __u64 number, __u64 result)
+static __noinline int on_range_call(void *ctx, struct pt_regs___range *regs, __u64 result)
 {
-  struct thread_state *state = existing_thread_state();
-  struct pt_regs___range *regs = (struct pt_regs___range *)bpf_task_pt_regs(bpf_get_current_task_btf());
+  struct task_struct___range *task = (struct task_struct___range *)bpf_get_current_task_btf();
+  __u64 number = regs ? regs->orig_ax : 0;
+  __u32 compat = is_compat_call(task);
+  struct mm_struct___range *mm = task->mm;
+  __u64 address_space = (__u64)mm;
+  __u32 *slot = bpf_map_lookup_elem(&address_spaces, &address_space);
   struct at_range_record record = {};
   struct at_range_calls *calls;
-  __u64 began;
 
-  if (!state || !(state->range_began & RANGE_UNDER_WAY)) return 0;
-  began = state->range_began;
-  state->range_began = 0;
-  calls = calls_of(state->slot);
+  if (!slot || !mm || !regs) return 0;
+  if (compat ? !changes_ranges_compat(number) : !changes_ranges(number)) return 0;
+  record.slot = *slot;
+  calls = calls_of(record.slot);
   if (!calls) return 0;
-  record.slot = state->slot;
-  record.began = began & ~(RANGE_UNDER_WAY | RANGE_COMPAT);
-  if (began & RANGE_COMPAT) {
-    record.kind = AT_RANGE_DOUBT;
-  } else if (is_error(result)) {
-    if (!half_done(regs, number)) {
-      at_add(&calls->failed, 1);
-      return 0;
-    }
-    record.kind = AT_RANGE_DOUBT;
-  } else {
-    describe(&record, regs, number, state->range_break, result);
+  if (is_error(result) && (compat || !half_done(regs, number))) {
+    at_add(&calls->failed, 1);
+    return 0;
   }
+  if (compat || is_error(result))
+    record.kind = AT_RANGE_DOUBT;
+  else
+    describe(&record, regs, mm, number, result);
   if (!record.kind) {
     at_add(&calls->without_effect, 1);
     return 0;
   }
-  return send_range(ctx, &record, state, calls);
+  if (makes_ranges(&record)) add_maker(ctx, regs, &record);
+  send_range(&record, calls);
+  return 0;
 }
 
-static __always_inline void on_syscall_exit(void *ctx, __u64 result)
+static __always_inline void on_syscall_exit(void *ctx, struct pt_regs___range *regs, __u64 result)
 {
-  struct task_struct___range *task = (struct task_struct___range *)bpf_get_current_task_btf();
-  __u64 number = ((struct pt_regs___range *)bpf_task_pt_regs((struct task_struct *)task))->orig_ax;
+  __u64 number = regs->orig_ax;
 
-  if (is_compat_call(task) ? changes_ranges_compat(number) : changes_ranges(number))
-    end_range_call(ctx, number, result);
+  if (changes_ranges(number) || changes_ranges_compat(number)) on_range_call(ctx, regs, result);
 }
 
 /* ---- whose address space it is ------------------------------------------------------------------------------------------- */

@@ -27,8 +27,6 @@ struct thread_state {
   struct call call;
   __u64 handed_on;    /* block last released by a function that may pass it on to another probed release */
   __u64 handed_on_sp; /* stack pointer at that function's entry */
-  __u64 range_began;  /* ranges.h: the system call it is in, if that changes ranges; 0: none */
-  __u64 range_break;  /* where the program break was then */
   __u32 slot;
   __u32 thread; /* index into threads; 0: not yet known */
 };
@@ -53,7 +51,6 @@ static __always_inline struct thread_state *thread_state_of_slot(__u32 slot)
     state->call.sp = 0;
     state->call.has_aside = 0;
     state->handed_on = 0;
-    state->range_began = 0;
     state->thread = 0;
     state->slot = slot;
   }

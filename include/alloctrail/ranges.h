@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* What system calls have done to the address space of traced processes: records of a ring of their own, one for each
- * call that took effect, in the order in which the calls ended. Calls of several threads overlap: `began` says which
- * records were there already when a call began, so that user space (user/target/mapped_ranges.h) can tell what the kernel
- * did first, or that nobody can tell. */
+ * call that took effect, in the order in which the calls ended. That need not be the order in which the kernel carried
+ * them out: see user/target/mapped_ranges.h. */
 #ifndef ALLOCTRAIL_RANGES_H
 #define ALLOCTRAIL_RANGES_H
 
@@ -12,7 +11,7 @@ enum at_range_kind {
   AT_RANGE_MAP = 1,     /* mmap: `bytes` from `start` on. shmat: `bytes` is 0, the arguments do not tell     */
   AT_RANGE_UNMAP = 2,   /* munmap                                                                            */
   AT_RANGE_REMAP = 3,   /* mremap: `old_bytes` from `old_start` on are now `bytes` from `start` on           */
-  AT_RANGE_BREAK = 4,   /* brk: the break was at `old_start` and is at `start` now                           */
+  AT_RANGE_BREAK = 4,   /* brk: the heap begins at `old_start`, and the break is at `start` now              */
   AT_RANGE_PROTECT = 5, /* mprotect: AT_RANGE_NO_ACCESS set or not                                           */
   AT_RANGE_ADVISE = 6,  /* madvise that gives pages back; the range stays mapped                             */
   AT_RANGE_DETACH = 7,  /* shmdt of what was attached at `start`                                             */
@@ -31,9 +30,7 @@ enum at_range_kind {
 #define AT_RANGE_KEEPS_OLD 0x80u    /* mremap: the old range stays mapped                                            */
 #define AT_RANGE_SEGMENT 0x100u     /* a System V segment                                                            */
 
-/* A record's place in the ring is a number of bytes since the start: all records have one size. */
 struct at_range_record {
-  __u64 began; /* place of the first record that was sent after this call began */
   __u64 start;
   __u64 bytes; /* whole pages */
   __u64 old_start;
@@ -44,18 +41,17 @@ struct at_range_record {
   __u16 kind;   /* enum at_range_kind */
   __u16 flags;
 };
-AT_ASSERT_SIZE(at_range_record, 56);
-#define AT_RANGE_RING_STEP (8u + 56u) /* with the ring's own header */
+AT_ASSERT_SIZE(at_range_record, 48);
+#define AT_RANGE_RING_STEP (8u + 48u) /* with the ring's own header */
 
-/* Calls of one slot, memory-mapped. Whatever began has ended in one of the other four, or is under way. */
+/* Calls of one slot that have ended, memory-mapped; each is in one of the first four. */
 struct at_range_calls {
-  __u64 begun;
   __u64 recorded;       /* a record was sent */
   __u64 failed;         /* the kernel refused */
   __u64 without_effect; /* nothing changed: brk(0), other advice */
-  __u64 lost;           /* took effect, but there was no room for the record or no memory for the thread's state */
+  __u64 lost;           /* took effect, and there was no room for the record */
   __u64 address_space;  /* the kernel's mm_struct */
 };
-AT_ASSERT_SIZE(at_range_calls, 48);
+AT_ASSERT_SIZE(at_range_calls, 40);
 
 #endif

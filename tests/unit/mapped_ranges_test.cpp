@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <array>
-#include <optional>
 #include <random>
 #include <set>
 
@@ -34,62 +33,54 @@ Mapping line(Pages pages, std::string path = "", bool accessible = true) {
   return m;
 }
 
-/// A process whose calls are told to the map as the kernel half would.
+/// A process whose calls are told to the map as the kernel half would, when they end.
 class Calls {
  public:
-  /// What a call began with: the place in the ring.
-  [[nodiscard]] uint64_t begin() const { return place_; }
-
-  void map(Pages pages, uint32_t thread = 1, uint16_t flags = AT_RANGE_ANONYMOUS, std::optional<uint64_t> began = {}) {
-    at_range_record r = record(AT_RANGE_MAP, pages, thread, began);
+  void map(Pages pages, uint32_t thread = 1, uint16_t flags = AT_RANGE_ANONYMOUS) {
+    at_range_record r = record(AT_RANGE_MAP, pages, thread);
     r.flags = flags;
-    r.stack = thread * 10;
-    send(r);
+    ranges.apply(r);
   }
-  void unmap(Pages pages, uint32_t thread = 1, std::optional<uint64_t> began = {}) {
-    send(record(AT_RANGE_UNMAP, pages, thread, began));
-  }
-  void remap(Pages from, Pages to, uint32_t thread = 1, uint16_t flags = 0, std::optional<uint64_t> began = {}) {
-    at_range_record r = record(AT_RANGE_REMAP, to, thread, began);
+  void unmap(Pages pages) { ranges.apply(record(AT_RANGE_UNMAP, pages, 0)); }
+  void remap(Pages from, Pages to, uint32_t thread = 1, uint16_t flags = 0) {
+    at_range_record r = record(AT_RANGE_REMAP, to, thread);
     r.old_start = from.start();
     r.old_bytes = from.bytes();
     r.flags = flags;
-    r.stack = thread * 10;
-    send(r);
+    ranges.apply(r);
   }
-  void move_break(uint64_t before, uint64_t after, uint32_t thread = 1, std::optional<uint64_t> began = {}) {
-    at_range_record r = record(AT_RANGE_BREAK, {}, thread, began);
-    r.old_start = kBase + before;
-    r.start = kBase + after;
+  void move_break(uint64_t to, uint32_t thread = 1) {
+    at_range_record r = record(AT_RANGE_BREAK, {}, thread);
+    r.old_start = kBase + 100;
+    r.start = kBase + to;
     r.flags = AT_RANGE_ANONYMOUS;
-    r.stack = thread * 10;
-    send(r);
+    ranges.apply(r);
   }
-  void protect(Pages pages, bool access, std::optional<uint64_t> began = {}) {
-    at_range_record r = record(AT_RANGE_PROTECT, pages, 1, began);
+  void protect(Pages pages, bool access) {
+    at_range_record r = record(AT_RANGE_PROTECT, pages, 0);
     r.flags = access ? 0 : AT_RANGE_NO_ACCESS;
-    send(r);
+    ranges.apply(r);
   }
-  void advise(Pages pages) { send(record(AT_RANGE_ADVISE, pages, 1, {})); }
+  void advise(Pages pages) { ranges.apply(record(AT_RANGE_ADVISE, pages, 0)); }
   void attach_segment(Pages pages) {
-    at_range_record r = record(AT_RANGE_MAP, pages, 1, {});
+    at_range_record r = record(AT_RANGE_MAP, pages, 1);
     r.bytes = 0;
     r.flags = AT_RANGE_SHARED | AT_RANGE_SEGMENT;
-    r.stack = 10;
-    send(r);
+    ranges.apply(r);
   }
-  void detach_segment(Pages pages) { send(record(AT_RANGE_DETACH, {pages.first, 0}, 1, {})); }
+  void detach_segment(Pages pages) { ranges.apply(record(AT_RANGE_DETACH, {pages.first, 0}, 0)); }
   void start_thread_at(uint64_t address) {
-    at_range_record r = record(AT_RANGE_STACK, {}, 1, {});
+    at_range_record r = record(AT_RANGE_STACK, {}, 0);
     r.start = address;
-    send(r);
+    ranges.apply(r);
   }
-  void something_else() { send(record(AT_RANGE_DOUBT, {}, 1, {})); }
+  void something_else() { ranges.apply(record(AT_RANGE_DOUBT, {}, 0)); }
 
   /// Reads "/proc/PID/maps": brings the map up to it, as an attach does.
   void load(const std::vector<Mapping>& maps) {
     ranges.repair(ranges.compare(maps), maps, RangeOrigin::BeforeAttach);
     ranges.take_names(maps);
+    ranges.grow_old();
   }
 
   /// "2-4:1 7-8:?": pages and makers; '-' behind it: no access.
@@ -115,21 +106,15 @@ class Calls {
   MappedRanges ranges;
 
  private:
-  at_range_record record(at_range_kind kind, Pages pages, uint32_t thread, std::optional<uint64_t> began) const {
+  static at_range_record record(at_range_kind kind, Pages pages, uint32_t thread) {
     at_range_record r{};
     r.kind = kind;
     r.start = pages.start();
     r.bytes = pages.bytes();
     r.thread = thread;
-    r.began = began.value_or(place_);
+    r.stack = thread * 10;
     return r;
   }
-  void send(const at_range_record& r) {
-    ranges.apply(r, place_);
-    place_ += AT_RANGE_RING_STEP;
-  }
-
-  uint64_t place_ = 0;
 };
 
 // ---- one call after the other ------------------------------------------------------------------------------------------
@@ -254,21 +239,21 @@ TEST(MappedRanges, RemapOfAnUnknownRangeIsInDoubt) {
 
 TEST(MappedRanges, BreakThatRisesAndFallsKeepsWholePages) {
   Calls calls;
-  calls.move_break(100, 3 * kPage + 1);
+  calls.move_break(3 * kPage + 1);
   EXPECT_EQ(calls.standing(), "1-4:1");
-  calls.move_break(3 * kPage + 1, 5 * kPage, 2);
+  calls.move_break(5 * kPage, 2);
   EXPECT_EQ(calls.standing(), "1-4:1 4-5:2");
-  calls.move_break(5 * kPage, 2 * kPage);
+  calls.move_break(2 * kPage);
   EXPECT_EQ(calls.standing(), "1-2:1");
-  calls.move_break(2 * kPage, 2 * kPage - 7);
+  calls.move_break(2 * kPage - 7);
   EXPECT_EQ(calls.standing(), "1-2:1");
   calls.expect_flows_add_up();
 }
 
 TEST(MappedRanges, HeapThatGrowsByOneMakerIsOneRange) {
   Calls calls;
-  for (uint64_t page = 0; page < 100; ++page) calls.move_break(page * kPage, (page + 1) * kPage);
-  EXPECT_EQ(calls.standing(), "0-100:1");
+  for (uint64_t page = 1; page < 100; ++page) calls.move_break((page + 1) * kPage);
+  EXPECT_EQ(calls.standing(), "1-100:1");
 }
 
 TEST(MappedRanges, ProtectionSplitsAndKeepsTheMaker) {
@@ -327,102 +312,66 @@ TEST(MappedRanges, UnknownCallsLeaveDoubtUntilMapsAreRead) {
 TEST(MappedRanges, RangeMappedWhileItsPredecessorIsBeingUnmappedStands) {
   Calls calls;
   calls.map({0, 4}, 1);
-  const uint64_t unmapping = calls.begin();
-  calls.map({0, 4}, 2);            // another thread is given the address at once
-  calls.unmap({0, 4}, 1, unmapping);  // and the end of the unmapping is seen after that
+  calls.map({0, 4}, 2);  // another thread is given the address at once,
+  calls.unmap({0, 4});   // and the end of the unmapping is seen after that
   EXPECT_EQ(calls.standing(), "0-4:2");
-  EXPECT_FALSE(calls.ranges.in_doubt());
+  calls.expect_flows_add_up();
+  calls.unmap({0, 4});
+  EXPECT_EQ(calls.standing(), "");
   calls.expect_flows_add_up();
 }
 
 TEST(MappedRanges, PartOfWhatIsBeingUnmappedMayBeMappedAgain) {
   Calls calls;
   calls.map({0, 8}, 1);
-  const uint64_t unmapping = calls.begin();
   calls.map({2, 2}, 2);
   calls.map({5, 1}, 3);
-  calls.unmap({0, 8}, 1, unmapping);
+  calls.unmap({0, 8});
   EXPECT_EQ(calls.standing(), "2-4:2 5-6:3");
-  EXPECT_FALSE(calls.ranges.in_doubt());
-  calls.expect_flows_add_up();
-}
-
-TEST(MappedRanges, RangeMappedWhileItsPredecessorIsBeingMovedAwayStands) {
-  Calls calls;
-  calls.map({0, 4}, 1);
-  const uint64_t moving = calls.begin();
-  calls.map({0, 4}, 2);
-  calls.remap({0, 4}, {20, 4}, 1, 0, moving);
-  EXPECT_EQ(calls.standing().substr(0, 5), "0-4:2");
-  EXPECT_EQ(calls.standing().substr(6, 6), "20-24:");
   calls.expect_flows_add_up();
 }
 
 TEST(MappedRanges, AddressMayChangeHandsSeveralTimesDuringOneUnmapping) {
   Calls calls;
   calls.map({0, 4}, 1);
-  const uint64_t unmapping = calls.begin();
   calls.map({0, 4}, 2);
-  calls.unmap({0, 4}, 2);
+  calls.unmap({0, 4});  // by 2, or is it the first?
   calls.map({1, 2}, 3);
-  calls.unmap({0, 4}, 1, unmapping);
+  calls.unmap({0, 4});
   EXPECT_EQ(calls.standing(), "1-3:3");
-  EXPECT_FALSE(calls.ranges.in_doubt());
   calls.expect_flows_add_up();
 }
 
-TEST(MappedRanges, WhatEndedBeforeACallBeganIsOlder) {
+TEST(MappedRanges, RangeMappedWhileItsPredecessorIsBeingMovedAwayStands) {
   Calls calls;
   calls.map({0, 4}, 1);
-  calls.unmap({0, 4}, 1);
   calls.map({0, 4}, 2);
-  calls.unmap({0, 4}, 2);
+  calls.remap({0, 4}, {20, 6}, 3);
+  EXPECT_EQ(calls.standing(), "0-4:2 20-24:1 24-26:3");
+  calls.expect_flows_add_up();
+}
+
+TEST(MappedRanges, RangeJustLookedUpMayGetItsRecordYet) {
+  Calls calls;
+  const std::vector<Mapping> maps = {line({0, 4})};
+  calls.ranges.repair(calls.ranges.compare(maps), maps, RangeOrigin::Found);
+  calls.map({0, 4}, 1);  // it was under way as the maps were read
+  calls.unmap({0, 4});
   EXPECT_EQ(calls.standing(), "");
 }
 
-TEST(MappedRanges, MappingIntoAHoleOfWhatIsBeingUnmappedIsInDoubt) {
+TEST(MappedRanges, RangeThatNeverLeftIsGoneAfterTwoLooks) {
   Calls calls;
-  calls.map({0, 2}, 1);
-  const uint64_t unmapping = calls.begin();
-  calls.map({4, 2}, 2);  // before or after the unmapping reached page 4?
-  calls.unmap({0, 8}, 1, unmapping);
-  EXPECT_TRUE(calls.ranges.in_doubt());
-}
-
-TEST(MappedRanges, FixedMappingsThatOverlapInTimeAreInDoubt) {
-  Calls calls;
-  const uint64_t first = calls.begin();
-  calls.map({0, 4}, 2, AT_RANGE_FIXED);
-  calls.map({2, 4}, 1, AT_RANGE_FIXED, first);
-  EXPECT_TRUE(calls.ranges.in_doubt());
-}
-
-TEST(MappedRanges, FixedMappingsSideBySideAreNot) {
-  Calls calls;
-  const uint64_t first = calls.begin();
-  calls.map({0, 4}, 2, AT_RANGE_FIXED);
-  calls.map({4, 4}, 1, AT_RANGE_FIXED, first);
-  EXPECT_FALSE(calls.ranges.in_doubt());
-}
-
-TEST(MappedRanges, UnmappingThatFoundNothingDuringAMappingOfThePlaceIsInDoubt) {
-  Calls calls;
-  const uint64_t mapping = calls.begin();
-  calls.unmap({0, 8}, 2);
-  calls.map({2, 2}, 1, AT_RANGE_ANONYMOUS, mapping);
-  EXPECT_TRUE(calls.ranges.in_doubt());
-}
-
-TEST(MappedRanges, TwoBreaksAtOnceAreInDoubt) {
-  Calls calls;
-  const uint64_t first = calls.begin();
-  calls.move_break(kPage, 3 * kPage, 2);
-  calls.move_break(0, kPage, 1, first);
-  EXPECT_TRUE(calls.ranges.in_doubt());
+  calls.map({0, 4}, 1);
+  calls.map({0, 4}, 2);  // the record of the unmapping was lost
+  calls.ranges.grow_old();
+  calls.ranges.grow_old();
+  calls.unmap({0, 4});
+  EXPECT_EQ(calls.standing(), "");
 }
 
 /// A kernel with random threads: each call takes effect at some moment between its entry and its exit, and is told of at
-/// its exit. Whatever the interleaving, the map must be right or in doubt.
+/// its exit. Whatever the interleaving, the map must be right in the end.
 class RandomKernel {
  public:
   explicit RandomKernel(uint32_t seed) : random_(seed) {}
@@ -432,7 +381,6 @@ class RandomKernel {
     Running& call = running_[thread];
     switch (call.stage++) {
       case 0:
-        call.began = calls.begin();
         call.unmaps = pick(2) == 0;
         if (call.unmaps) choose_what_to_unmap(call);
         break;
@@ -440,9 +388,9 @@ class RandomKernel {
       default:
         if (!call.pages.count) {
         } else if (call.unmaps) {
-          calls.unmap(call.pages, thread + 1, call.began);
+          calls.unmap(call.pages);
         } else {
-          calls.map(call.pages, thread + 1, AT_RANGE_ANONYMOUS, call.began);
+          calls.map(call.pages, thread + 1);
           owned_.push_back(call.pages);
         }
         call = {};
@@ -465,7 +413,6 @@ class RandomKernel {
   static constexpr uint64_t kPages = 64;
   struct Running {
     int stage = 0;
-    uint64_t began = 0;
     bool unmaps = false;
     Pages pages;
   };
@@ -545,6 +492,18 @@ TEST(MappedRanges, EveryDifferenceIsFound) {
   EXPECT_EQ(found.missing, (std::vector<AddressInterval>{{kBase + 4 * kPage, kBase + 6 * kPage},
                                                          {kBase + 12 * kPage, kBase + 14 * kPage}}));
   EXPECT_EQ(found.access, (std::vector<AddressInterval>{{kBase + 8 * kPage, kBase + 9 * kPage}}));
+}
+
+TEST(MappedRanges, WhatChangesWhileMapsAreReadIsNoDifference) {
+  Calls calls;
+  calls.map({0, 4}, 1);
+  calls.map({10, 4}, 1);
+  calls.ranges.forget_touched();
+  calls.map({6, 2}, 1);  // before or after the reading came to it
+  calls.unmap({0, 2});
+  const RangeDifference found = calls.ranges.untouched(calls.ranges.compare(std::vector{line({0, 4}), line({12, 2})}));
+  EXPECT_EQ(found.missing, std::vector<AddressInterval>{});
+  EXPECT_EQ(found.excess, (std::vector<AddressInterval>{{kBase + 10 * kPage, kBase + 12 * kPage}}));
 }
 
 TEST(MappedRanges, RepairMakesThemEqualAndKeepsKnownMakers) {
@@ -627,6 +586,27 @@ TEST(MappedRanges, RangeThatAThreadStartsOnIsItsStackWithItsGuard) {
   std::vector<RangeKind> kinds;
   for (const auto& [start, range] : calls.ranges.ranges()) kinds.push_back(kind_of(range));
   EXPECT_EQ(kinds, (std::vector{RangeKind::ThreadStack, RangeKind::ThreadStack, RangeKind::Anonymous}));
+}
+
+TEST(MappedRanges, ResidentBytesOfOneMakerAreExactAndOfNeighboursShared) {
+  Calls calls;
+  calls.map({0, 2}, 1);
+  calls.map({2, 6}, 2);
+  calls.map({8, 1}, 2, AT_RANGE_ANONYMOUS | AT_RANGE_NO_ACCESS);
+  calls.map({20, 4}, 3);
+  std::map<uint32_t, std::pair<uint64_t, bool>> resident;
+  const std::vector<ResidentPart> parts = {{kBase, kBase + 9 * kPage, 4 * kPage},
+                                           {kBase + 20 * kPage, kBase + 24 * kPage, 3 * kPage},
+                                           {kBase + 30 * kPage, kBase + 31 * kPage, kPage}};
+  const uint64_t elsewhere =
+      calls.ranges.share_out(parts, [&](const MappedRange& range, uint64_t bytes, bool estimated) {
+        resident[range.maker.thread].first += bytes;
+        resident[range.maker.thread].second = estimated;
+      });
+  EXPECT_EQ(resident[1], std::pair(kPage, true));
+  EXPECT_EQ(resident[2], std::pair(3 * kPage, true));
+  EXPECT_EQ(resident[3], std::pair(3 * kPage, false));
+  EXPECT_EQ(elsewhere, kPage);
 }
 
 TEST(MappedRanges, ThousandsOfRangesAreCompared) {

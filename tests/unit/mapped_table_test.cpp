@@ -39,8 +39,8 @@ Snapshot mapping() {
   mapped.mapped_bytes = 1100 * kMiB;
   mapped.unmapped_bytes = 9 * kMiB;
   mapped.given_back_bytes = kMiB;
-  mapped.check.done = mapped.check.quiet = true;
-  mapped.calls = {.begun = 20, .recorded = 15, .failed = 2, .without_effect = 3, .lost = 0, .address_space = 0};
+  mapped.check.done = true;
+  mapped.calls = {.recorded = 15, .failed = 2, .without_effect = 3, .lost = 0, .address_space = 0};
   return s;
 }
 
@@ -123,10 +123,17 @@ TEST(MappedText, DifferencesAndLossesAreNotHidden) {
   EXPECT_TRUE(contains(text, "LOST 7 records of system calls")) << text;
 }
 
-TEST(MappedText, BusyAndVanishedProcessesAreToldApart) {
+TEST(MappedText, ResidentBytesAreMarkedWhereTheyAreEstimated) {
   Snapshot snapshot = mapping();
-  snapshot.mapped->check.quiet = false;
-  EXPECT_TRUE(contains(text_of(snapshot), "equal to /proc/PID/maps, but for calls under way"));
+  snapshot.mapped->rows[2].resident_bytes = 5 * kMiB;
+  EXPECT_TRUE(contains(text_of(snapshot), "anonymous  5 MiB resident  worker-2")) << text_of(snapshot);
+  snapshot.mapped->rows[2].resident_estimated = true;
+  EXPECT_TRUE(contains(text_of(snapshot), "anonymous  ~5 MiB resident  worker-2"));
+  EXPECT_EQ(mapped_view(snapshot, {})->kinds[0].resident_since_bytes, 5 * kMiB);
+}
+
+TEST(MappedText, ProcessThatCannotBeLookedAtIsNotCompared) {
+  Snapshot snapshot = mapping();
   snapshot.mapped->check.done = false;
   EXPECT_TRUE(contains(text_of(snapshot), "not compared with /proc/PID/maps, which could not be read"));
 }
@@ -144,7 +151,7 @@ TEST(MappedJson, CarriesRowsSumsAndTheComparison) {
   EXPECT_TRUE(json.at("mappings")[4].at("tid").is_null());
   const auto& mapped = json.at("mapped");
   EXPECT_EQ(mapped.at("kinds").at("allocator").at("since_attach").at("bytes"), 3 * kMiB);
-  EXPECT_EQ(mapped.at("calls").at("begun"), 20);
+  EXPECT_EQ(mapped.at("calls").at("recorded"), 15);
   EXPECT_TRUE(mapped.at("maps").at("compared").get<bool>());
 }
 

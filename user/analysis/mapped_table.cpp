@@ -39,9 +39,12 @@ std::optional<MappedView> mapped_view(const Snapshot& snapshot, std::optional<Ti
     sum.kind = kind;
     sum.all += row.standing;
     view.all += row.standing;
+    view.with_resident = view.with_resident || row.resident_bytes;
+    sum.resident_bytes += row.resident_bytes.value_or(0);
     if (row.origin == RangeOrigin::Call) {
       sum.since += row.standing;
       view.since += row.standing;
+      sum.resident_since_bytes += row.resident_bytes.value_or(0);
     }
     if (!only_tid || (row.origin == RangeOrigin::Call && row.tid == *only_tid)) view.rows.push_back({i, kind});
   }

@@ -15,6 +15,8 @@ struct MappedKindRow {
   RangeKind kind{};
   MappedAmount all;
   MappedAmount since;  ///< of those: mapped since the attach
+  uint64_t resident_bytes = 0;
+  uint64_t resident_since_bytes = 0;
 };
 
 /// What was mapped since the attach by one thread from one stack, or is otherwise of one origin.
@@ -28,6 +30,7 @@ struct MappedView {
   MappedAmount all;
   MappedAmount since;
   std::vector<MappedRow> rows;  ///< those since the attach first, each group by bytes; all of them
+  bool with_resident = false;  ///< smaps could be read
   /// mapped since the attach = what of it stands + unmapped.
   bool balanced = true;
 };

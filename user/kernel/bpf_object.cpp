@@ -17,7 +17,7 @@ namespace alloctrail {
 namespace {
 
 constexpr uint32_t kFramesPerStack = 24;  // average depth the frame pool is sized for
-constexpr uint32_t kRangeRingBytes = 4u << 20;  // 65,536 system calls that map memory
+constexpr uint32_t kRangeRingBytes = 4u << 20;  // 74,898 system calls that map memory
 
 /// libbpf's last complaint, shown with the error it led to.
 std::string& last_libbpf_message() {
@@ -85,8 +85,9 @@ void set_attach_types(alloctrail_bpf& skeleton, ProbeKind kind) {
 
 void choose_range_programs(alloctrail_bpf& skeleton, RangeTracking ranges) {
   const auto& programs = skeleton.progs;
-  const bool wanted = ranges == RangeTracking::On;
-  for (bpf_program* program : {programs.at_syscall_enter, programs.at_syscall_exit, programs.at_find_address_spaces})
+  // A typed tracepoint that this kernel has not would keep all of the object from loading; the feed tells of it.
+  const bool wanted = ranges == RangeTracking::On && libbpf_find_vmlinux_btf_id("sys_exit", BPF_TRACE_RAW_TP) > 0;
+  for (bpf_program* program : {programs.at_syscall_exit, programs.at_find_address_spaces})
     bpf_program__set_autoload(program, wanted);
   if (wanted) {
     bpf_map__set_max_entries(skeleton.maps.range_records, kRangeRingBytes);

@@ -35,7 +35,7 @@ FeatureCheck check_ranges(Result<std::unique_ptr<Tracer>>& tracer) {
   const auto feed = tracer ? (*tracer)->attach_range_feed() : Result<std::unique_ptr<RangeFeed>>(tracer.error());
   return {.name = "mapped memory by system calls",
           .available = static_cast<bool>(feed),
-          .detail = feed ? "attached to sys_enter and sys_exit" : feed.error().message};
+          .detail = feed ? "attached to sys_exit" : feed.error().message};
 }
 
 }  // namespace

@@ -27,7 +27,6 @@ Error cannot_attach(const char* what, int error) {
 /// The ring before the links: what is sent is read.
 struct RangeFeed::Attachments {
   Ring ring;
-  Link enter;
   Link exit;
 };
 
@@ -41,7 +40,6 @@ Result<std::unique_ptr<RangeFeed>> RangeFeed::attach(BpfObject& object) {
   return feed;
 }
 
-/// The exit first: an entry is only taken note of where its exit will be seen.
 Status RangeFeed::start() {
   const auto& maps = object_.skeleton->maps;
   auto calls = ArrayView<at_range_calls>::map(bpf_map__fd(maps.range_calls), bpf_map__max_entries(maps.range_calls),
@@ -51,10 +49,9 @@ Status RangeFeed::start() {
   attachments_->ring.reset(ring_buffer__new(bpf_map__fd(maps.range_records), on_record, this, nullptr));
   if (!attachments_->ring) return cannot_attach("ring", errno);
   const auto& programs = object_.skeleton->progs;
-  attachments_->exit.reset(bpf_program__attach_raw_tracepoint(programs.at_syscall_exit, "sys_exit"));
+  if (!bpf_program__autoload(programs.at_syscall_exit)) return cannot_attach("tracepoint sys_exit", ENOENT);
+  attachments_->exit.reset(bpf_program__attach_trace(programs.at_syscall_exit));
   if (!attachments_->exit) return cannot_attach("tracepoint sys_exit", errno);
-  attachments_->enter.reset(bpf_program__attach_raw_tracepoint(programs.at_syscall_enter, "sys_enter"));
-  if (!attachments_->enter) return cannot_attach("tracepoint sys_enter", errno);
   return ok();
 }
 
@@ -75,42 +72,36 @@ Status RangeFeed::follow(Slot slot) {
 
 int RangeFeed::on_record(void* self, void* data, size_t size) {
   RangeFeed& feed = *static_cast<RangeFeed*>(self);
-  RangeRecord received{.record = {}, .place = feed.next_place_};
-  feed.next_place_ += AT_RANGE_RING_STEP;
-  if (size < sizeof(received.record)) return 0;
-  std::memcpy(&received.record, data, sizeof(received.record));
-  const auto wanted = feed.pending_.find(Slot(received.record.slot));
+  at_range_record received{};
+  if (size < sizeof(received)) return 0;
+  std::memcpy(&received, data, sizeof(received));
+  const auto wanted = feed.pending_.find(Slot(received.slot));
   if (wanted != feed.pending_.end()) wanted->second.push_back(received);
   return 0;
 }
 
-std::vector<RangeRecord> RangeFeed::take(Slot slot) {
+std::vector<at_range_record> RangeFeed::take(Slot slot) {
   ring_buffer__consume(attachments_->ring.get());
   const auto found = pending_.find(slot);
-  return found == pending_.end() ? std::vector<RangeRecord>{} : std::exchange(found->second, {});
+  return found == pending_.end() ? std::vector<at_range_record>{} : std::exchange(found->second, {});
 }
 
 at_range_calls RangeFeed::calls(Slot slot) const {
   if (raw(slot) >= calls_.size()) return {};
   volatile at_range_calls& now = calls_[raw(slot)];
   at_range_calls result{};
-  // The ends before the begins: a call between the two reads is then under way, not one too many.
   result.recorded = now.recorded;
   result.failed = now.failed;
   result.without_effect = now.without_effect;
   result.lost = now.lost;
-  result.begun = now.begun;
   return result;
 }
 
 uint64_t RangeFeed::missed() const {
-  uint64_t missed = 0;
-  for (const bpf_program* program : {object_.skeleton->progs.at_syscall_enter, object_.skeleton->progs.at_syscall_exit}) {
-    bpf_prog_info info{};
-    uint32_t size = sizeof(info);
-    if (bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size) == 0) missed += info.recursion_misses;
-  }
-  return missed;
+  bpf_prog_info info{};
+  uint32_t size = sizeof(info);
+  const int program = bpf_program__fd(object_.skeleton->progs.at_syscall_exit);
+  return bpf_obj_get_info_by_fd(program, &info, &size) == 0 ? info.recursion_misses : 0;
 }
 
 }  // namespace alloctrail

@@ -18,11 +18,6 @@ namespace alloctrail {
 
 struct BpfObject;
 
-struct RangeRecord {
-  at_range_record record;
-  uint64_t place = 0;  ///< in the ring, as at_range_record::began counts
-};
-
 class RangeFeed {
  public:
   /// Attaches the programs of an object that was loaded with them; `object` must outlive the feed. Costs every system call
@@ -37,7 +32,7 @@ class RangeFeed {
   /// From now on the system calls of whoever shares the address space of the slot's process make records.
   [[nodiscard]] Status follow(Slot slot);
   /// The slot's records since the last time.
-  [[nodiscard]] std::vector<RangeRecord> take(Slot slot);
+  [[nodiscard]] std::vector<at_range_record> take(Slot slot);
   /// The slot's records are not wanted any more.
   void forget(Slot slot) { pending_.erase(slot); }
   /// What became of the slot's calls.
@@ -55,8 +50,7 @@ class RangeFeed {
   BpfObject& object_;
   std::unique_ptr<Attachments> attachments_;
   ArrayView<at_range_calls> calls_;
-  std::map<Slot, std::vector<RangeRecord>> pending_;
-  uint64_t next_place_ = 0;
+  std::map<Slot, std::vector<at_range_record>> pending_;
 };
 
 }  // namespace alloctrail

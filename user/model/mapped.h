@@ -55,12 +55,20 @@ struct MappingRow {
   std::optional<uint32_t> stack;  ///< index into Snapshot::stacks; only if origin is Call
   std::string path;               ///< of a file; "[heap]", "[stack]" and the like; may be empty
   MappedAmount standing;
+  std::optional<uint64_t> resident_bytes{};  ///< by smaps, as of Residence::read_at; none if it was not read
+  bool resident_estimated = false;         ///< shares ranges of smaps with other rows: in proportion to their bytes
+};
+
+/// Resident bytes of one range of smaps, which may hold neighbours that several calls have made.
+struct ResidentPart {
+  uint64_t start = 0;
+  uint64_t end = 0;
+  uint64_t bytes = 0;
 };
 
 /// /proc/PID/maps against what the system calls add up to.
 struct MappedCheck {
   bool done = false;           ///< the process could be looked at
-  bool quiet = false;          ///< no call was under way: the two must be equal
   uint64_t maps_bytes = 0;     ///< address space by /proc/PID/maps
   uint64_t missing_bytes = 0;  ///< only in /proc/PID/maps
   uint64_t excess_bytes = 0;   ///< only in the sum of the calls
@@ -75,10 +83,10 @@ struct Mapped {
   uint64_t unmapped_bytes = 0;    ///< of those bytes
   uint64_t given_back_bytes = 0;  ///< madvise that drops pages; their ranges stand on
   MappedCheck check;
+  std::optional<uint64_t> resident_elsewhere_bytes;  ///< smaps' ranges that do not stand any more
   at_range_calls calls{};
   uint64_t misses = 0;    ///< system calls of the whole machine that the kernel did not deliver to our programs
-  uint64_t lookups = 0;   ///< calls after which /proc/PID/maps had to be asked: shmat, remap_file_pages, i386 calls, calls
-                          ///< of two threads whose order cannot be told
+  uint64_t lookups = 0;   ///< calls after which /proc/PID/maps had to be asked: shmat, remap_file_pages, i386 calls ...
   uint64_t rebuilds = 0;  ///< how often all of it was made anew because records were lost
 };
 

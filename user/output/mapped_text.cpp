@@ -33,11 +33,15 @@ std::string heading(const MappedView& view, const ReportStyle& style) {
 }
 
 std::string kind_table(const MappedView& view, const ReportStyle& style) {
-  TextTable table({{"", Align::Left, Look::Plain, 10}, {"BYTES"}, {"RANGES"}, {"SINCE THE ATTACH"}, {"RANGES"}});
-  for (const MappedKindRow& row : view.kinds)
+  TextTable table({{"", Align::Left, Look::Plain, 10}, {"BYTES"}, {"RANGES"}, {"RESIDENT"}, {"SINCE THE ATTACH"}, {"RANGES"},
+                   {"RESIDENT"}});
+  const auto resident = [&](uint64_t bytes) { return view.with_resident ? bytes_text(bytes, style) : "-"; };
+  for (const MappedKindRow& row : view.kinds) {
+    const bool any = row.since.ranges != 0;
     table.add_row({words_for(row.kind), bytes_text(row.all.bytes, style), format_count(row.all.ranges),
-                   row.since.ranges == 0 ? "" : bytes_text(row.since.bytes, style),
-                   row.since.ranges == 0 ? "" : format_count(row.since.ranges)});
+                   resident(row.resident_bytes), any ? bytes_text(row.since.bytes, style) : "",
+                   any ? format_count(row.since.ranges) : "", any ? resident(row.resident_since_bytes) : ""});
+  }
   return table.str(style.text);
 }
 
@@ -49,6 +53,8 @@ std::string row_text(size_t rank, const MappedRow& shown, const Snapshot& snapsh
   line.add(bytes_text(row.standing.bytes, style), Look::Heading);
   line.add(fmt::format(" in {} range{}  {}  ", format_count(row.standing.ranges), row.standing.ranges == 1 ? "" : "s",
                        words_for(shown.kind)));
+  if (row.resident_bytes)
+    line.add(fmt::format("{}{} resident  ", row.resident_estimated ? "~" : "", bytes_text(*row.resident_bytes, style)));
   line.add(fmt::format("{} ({})", row.thread, raw(row.tid)), Look::Strong);
   if (!row.path.empty()) line.add("  " + row.path);
   return line.str() + frames_text(snapshot.stacks[*row.stack], view.frames, style.text);
@@ -87,13 +93,12 @@ std::vector<std::string> flow_sentence(const Mapped& mapped, const MappedView& v
       fmt::format("+ unmapped {};", bytes_text(mapped.unmapped_bytes, style))};
   if (mapped.given_back_bytes != 0)
     pieces.push_back(fmt::format("given back by madvise {};", bytes_text(mapped.given_back_bytes, style)));
-  pieces.push_back(fmt::format("system calls {}", format_count(calls.begun)));
+  const uint64_t all = calls.recorded + calls.without_effect + calls.failed + calls.lost;
+  pieces.push_back(fmt::format("system calls {}", format_count(all)));
   pieces.push_back(fmt::format("= recorded {}", format_count(calls.recorded)));
   pieces.push_back(fmt::format("+ without effect {}", format_count(calls.without_effect)));
   pieces.push_back(fmt::format("+ failed {}", format_count(calls.failed)));
   pieces.push_back(fmt::format("+ lost {}", format_count(calls.lost)));
-  const uint64_t ended = calls.recorded + calls.without_effect + calls.failed + calls.lost;
-  if (calls.begun > ended) pieces.push_back(fmt::format("(+ in flight {})", format_count(calls.begun - ended)));
   return pieces;
 }
 
@@ -107,7 +112,6 @@ std::string check_sentence(const MappedCheck& check, const ReportStyle& style) {
                        bytes_text(check.missing_bytes, style), bytes_text(check.excess_bytes, style));
     if (check.access_bytes != 0) text += fmt::format(", {} of other access", bytes_text(check.access_bytes, style));
   }
-  if (!check.quiet) text += ", but for calls under way";
   if (check.looked_up_bytes != 0)
     text += fmt::format("; {} were taken over from it", bytes_text(check.looked_up_bytes, style));
   return text;

@@ -248,6 +248,8 @@ void append_mappings(std::string& text, const Snapshot& snapshot, const MappedVi
                    {"bytes", row.standing.bytes},
                    {"reserved_bytes", row.standing.reserved_bytes},
                    {"ranges", row.standing.ranges},
+                   {"resident_bytes", row.resident_bytes ? Json(*row.resident_bytes) : Json(nullptr)},
+                   {"resident_estimated", row.resident_estimated},
                    {"stack_status", known ? Json(stack_status_name(snapshot.stacks[*row.stack].status)) : Json(nullptr)}};
     if (text.back() == '}') text += ',';
     text += text_of(object);
@@ -291,29 +293,29 @@ Json mapped_json(const Mapped& mapped, const MappedView& view) {
   };
   Json kinds = Json::object();
   for (const MappedKindRow& row : view.kinds)
-    kinds[name_of(row.kind)] = {{"all", amount(row.all)}, {"since_attach", amount(row.since)}};
+    kinds[name_of(row.kind)] = {{"all", amount(row.all)},
+                                {"since_attach", amount(row.since)},
+                                {"resident_bytes", view.with_resident ? Json(row.resident_bytes) : Json(nullptr)}};
   const at_range_calls& calls = mapped.calls;
-  const uint64_t ended = calls.recorded + calls.without_effect + calls.failed + calls.lost;
   return {{"all", amount(view.all)},
           {"since_attach", amount(view.since)},
           {"kinds", std::move(kinds)},
           {"mapped_bytes", mapped.mapped_bytes},
           {"unmapped_bytes", mapped.unmapped_bytes},
           {"given_back_bytes", mapped.given_back_bytes},
+          {"resident_elsewhere_bytes",
+           mapped.resident_elsewhere_bytes ? Json(*mapped.resident_elsewhere_bytes) : Json(nullptr)},
           {"balanced", view.balanced},
           {"calls",
-           {{"begun", calls.begun},
-            {"recorded", calls.recorded},
+           {{"recorded", calls.recorded},
             {"without_effect", calls.without_effect},
             {"failed", calls.failed},
             {"lost", calls.lost},
-            {"in_flight", calls.begun - ended},
             {"missed", mapped.misses}}},
           {"lookups", mapped.lookups},
           {"rebuilds", mapped.rebuilds},
           {"maps",
            {{"compared", mapped.check.done},
-            {"quiet", mapped.check.quiet},
             {"bytes", mapped.check.maps_bytes},
             {"missing_bytes", mapped.check.missing_bytes},
             {"excess_bytes", mapped.check.excess_bytes},

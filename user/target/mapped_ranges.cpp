@@ -8,7 +8,6 @@
 namespace alloctrail {
 namespace {
 
-constexpr size_t kMaxChanges = 16384;  // 640 KiB; calls that other threads end during one call
 constexpr uint64_t kPageBytes = 4096;
 constexpr uint16_t kKept = AT_RANGE_ANONYMOUS | AT_RANGE_SHARED | AT_RANGE_NO_ACCESS | AT_RANGE_THREAD_STACK |
                            AT_RANGE_GROWS_DOWN | AT_RANGE_ALLOCATOR | AT_RANGE_SEGMENT;
@@ -57,6 +56,8 @@ void append(std::vector<AddressInterval>& list, AddressInterval interval) {
 bool grows_down(const MappedRange& range) {
   return (range.flags & AT_RANGE_GROWS_DOWN) || (range.path && *range.path == "[stack]");
 }
+
+RangeMaker maker_of(const at_range_record& record) { return {record.thread, StackId{record.stack}}; }
 
 bool is_shared(const MappedRange& range) {
   if (range.flags & AT_RANGE_SEGMENT) return true;
@@ -147,123 +148,107 @@ void MappedRanges::doubt() {
   ++doubts_;
 }
 
-void MappedRanges::add_change(Change change) {
-  if (is_empty(change.at)) return;
-  changes_.push_back(change);
-  if (changes_.size() <= kMaxChanges) return;
-  changes_forgotten_below_ = changes_.front().place + 1;
-  changes_.pop_front();
-}
-
-/// Of an interval that was mapped or unmapped: certain is what was occupied before. A mapping with MAP_FIXED proves
-/// nothing.
-void MappedRanges::note(uint64_t place, AddressInterval interval, const std::vector<MappedRange>& removed, bool mapped,
-                        bool fixed) {
-  uint64_t at = interval.start;
-  for (const MappedRange& range : removed) {
-    add_change({place, {at, range.start}, mapped, false});
-    add_change({place, {range.start, range.end}, mapped, !fixed});
-    at = range.end;
-  }
-  add_change({place, {at, interval.end}, mapped, false});
-}
-
-void MappedRanges::for_each_change_since(uint64_t began, AddressInterval interval,
-                                         const std::function<void(const Change&)>& visit) {
-  if (began < changes_forgotten_below_) doubt();
-  const auto first = std::lower_bound(changes_.begin(), changes_.end(), began,
-                                      [](const Change& change, uint64_t place) { return change.place < place; });
-  for (auto change = first; change != changes_.end(); ++change)
-    if (!is_empty(overlap(change->at, interval))) visit(*change);
-}
-
 void MappedRanges::forget(const std::vector<MappedRange>& removed) {
   for (const MappedRange& range : removed)
     if (range.origin == RangeOrigin::Call) unmapped_bytes_ += range.bytes();
 }
 
-void MappedRanges::occupy(const Call& call, MappedRange range) {
-  const AddressInterval interval{range.start, range.end};
-  if (is_empty(interval)) return;
-  const bool fixed = call.record.flags & AT_RANGE_FIXED;
-  bool unordered = false;
-  for_each_change_since(call.record.began, interval, [&](const Change& change) {
-    // Somebody unmapped it during our call and found nothing there: before it, or after it and we do not know?
-    unordered = unordered || fixed || (!change.mapped && !change.certain);
-  });
-  if (unordered) doubt();
-  const std::vector<MappedRange> removed = cut(interval);
-  forget(removed);
-  note(call.place, interval, removed, true, fixed);
+void MappedRanges::occupy(const at_range_record& record, MappedRange range) {
+  if (range.start >= range.end) return;
+  touched_.push_back({range.start, range.end});
+  for (MappedRange& old : cut({range.start, range.end})) {
+    const bool leaves = !(record.flags & AT_RANGE_FIXED) && !old.looked_up;
+    forget({old});
+    if (leaves) leaving_.push_back({std::move(old)});
+  }
   if (range.origin == RangeOrigin::Call) mapped_bytes_ += range.bytes();
   insert(std::move(range));
 }
 
-std::vector<MappedRange> MappedRanges::vacate(const Call& call, AddressInterval interval) {
-  std::vector<MappedRange> removed;
+/// What of an interval has been leaving comes first, once each byte; the rest stays in `interval`.
+std::vector<MappedRange> MappedRanges::take_leaving(std::vector<AddressInterval>& interval) {
+  std::vector<MappedRange> taken;
+  std::vector<Leaving> stay;
+  for (const Leaving& leaving : leaving_) {
+    std::vector<AddressInterval> rest = {{leaving.range.start, leaving.range.end}};
+    for (const AddressInterval& wanted : std::vector(interval)) {
+      const AddressInterval both = overlap(wanted, {leaving.range.start, leaving.range.end});
+      if (is_empty(both)) continue;
+      taken.push_back(leaving.range);
+      taken.back().start = both.start;
+      taken.back().end = both.end;
+      interval = without(interval, both);
+      rest = without(rest, both);
+    }
+    for (const AddressInterval& one : rest) {
+      stay.push_back(leaving);
+      stay.back().range.start = one.start;
+      stay.back().range.end = one.end;
+    }
+  }
+  leaving_ = std::move(stay);
+  return taken;
+}
+
+/// The ranges that a call has unmapped. Those that were leaving count as unmapped already.
+std::vector<MappedRange> MappedRanges::vacate(AddressInterval interval) {
   std::vector<AddressInterval> left;
   append(left, interval);
-  bool unordered = false;
-  for_each_change_since(call.record.began, interval, [&](const Change& change) {
-    if (!change.mapped) return;
-    if (change.certain) {
-      left = without(left, change.at);  // it could only be mapped because we had unmapped it, and so could all after it
-      return;
-    }
-    for (const AddressInterval& one : left) unordered = unordered || !is_empty(overlap(one, change.at));
-  });
-  if (unordered) doubt();
+  touched_.push_back(interval);
+  std::vector<MappedRange> removed;
+  if (!leaving_.empty()) removed = take_leaving(left);
   for (const AddressInterval& one : left) {
     std::vector<MappedRange> here = cut(one);
-    note(call.place, one, here, false, false);
+    forget(here);
     std::move(here.begin(), here.end(), std::back_inserter(removed));
   }
   return removed;
 }
 
+void MappedRanges::grow_old() {
+  std::erase_if(leaving_, [](const Leaving& leaving) { return leaving.old; });
+  for (Leaving& leaving : leaving_) leaving.old = true;
+  for (auto& [start, range] : ranges_) range.looked_up = false;
+}
+
 // ---- what each call does ---------------------------------------------------------------------------------------------
 
-void MappedRanges::apply(const at_range_record& record, uint64_t place) {
-  const Call call{record, place};
+void MappedRanges::apply(const at_range_record& record) {
   switch (record.kind) {
-    case AT_RANGE_MAP: map(call); break;
-    case AT_RANGE_UNMAP: forget(vacate(call, {record.start, record.start + record.bytes})); break;
-    case AT_RANGE_REMAP: remap(call); break;
-    case AT_RANGE_BREAK: move_break(call); break;
-    case AT_RANGE_PROTECT: protect(call); break;
-    case AT_RANGE_ADVISE: advise(call); break;
-    case AT_RANGE_DETACH: detach(call); break;
-    case AT_RANGE_STACK: mark_stack(call); break;
+    case AT_RANGE_MAP: map(record); break;
+    case AT_RANGE_UNMAP: vacate({record.start, record.start + record.bytes}); break;
+    case AT_RANGE_REMAP: remap(record); break;
+    case AT_RANGE_BREAK: move_break(record); break;
+    case AT_RANGE_PROTECT: protect(record); break;
+    case AT_RANGE_ADVISE: advise(record); break;
+    case AT_RANGE_DETACH: detach(record); break;
+    case AT_RANGE_STACK: mark_stack(record); break;
     default: doubt();
   }
 }
 
-void MappedRanges::map(const Call& call) {
-  const at_range_record& record = call.record;
+void MappedRanges::map(const at_range_record& record) {
   if (record.flags & AT_RANGE_SEGMENT) {
-    segments_.push_back({record.start, call.maker()});
+    segments_.push_back({record.start, maker_of(record)});
     doubt();
     return;
   }
-  occupy(call, {.start = record.start,
-                .end = record.start + record.bytes,
-                .area = record.start,
-                .maker = call.maker(),
-                .origin = RangeOrigin::Call,
-                .flags = static_cast<uint16_t>(record.flags & kKept),
-                .path = nullptr});
+  occupy(record, {.start = record.start,
+                  .end = record.start + record.bytes,
+                  .area = record.start,
+                  .maker = maker_of(record),
+                  .flags = static_cast<uint16_t>(record.flags & kKept)});
 }
 
-void MappedRanges::remap(const Call& call) {
-  const at_range_record& record = call.record;
+void MappedRanges::remap(const at_range_record& record) {
   const AddressInterval from{record.old_start, record.old_start + record.old_bytes};
   const AddressInterval to{record.start, record.start + record.bytes};
   if (record.start != record.old_start || (record.flags & AT_RANGE_KEEPS_OLD)) {
-    move(call, from, to);
+    move(record, from, to);
     return;
   }
   if (to.end < from.end) {
-    forget(vacate(call, {to.end, from.end}));
+    vacate({to.end, from.end});
     return;
   }
   const std::vector<MappedRange> stays = within(from);
@@ -272,90 +257,82 @@ void MappedRanges::remap(const Call& call) {
   MappedRange tail = stays.back();
   tail.start = from.end;
   tail.end = to.end;
-  tail.maker = call.maker();
+  tail.maker = maker_of(record);
   tail.origin = RangeOrigin::Call;
   tail.flags |= record.flags & AT_RANGE_ALLOCATOR;
-  occupy(call, std::move(tail));
+  occupy(record, std::move(tail));
 }
 
 /// What is moved stays its maker's; what is added, or copied, is the caller's.
-void MappedRanges::move(const Call& call, AddressInterval from, AddressInterval to) {
-  const bool copies = call.record.flags & AT_RANGE_KEEPS_OLD;
+void MappedRanges::move(const at_range_record& record, AddressInterval from, AddressInterval to) {
+  const bool copies = record.flags & AT_RANGE_KEEPS_OLD;
   const std::vector<MappedRange> pieces =
-      copies ? within({from.start, from.start + (to.end - to.start)}) : vacate(call, from);
+      copies ? within({from.start, from.start + (to.end - to.start)}) : vacate(from);
   if (pieces.empty()) doubt();  // it is not known what was moved
   MappedRange whole = pieces.empty() ? MappedRange{.flags = AT_RANGE_ANONYMOUS} : pieces.back();
   whole.start = to.start;
   whole.end = to.end;
   whole.area = to.start;
-  whole.maker = call.maker();
+  whole.maker = maker_of(record);
   whole.origin = RangeOrigin::Call;
-  whole.flags |= call.record.flags & AT_RANGE_ALLOCATOR;
-  occupy(call, std::move(whole));
+  whole.flags |= record.flags & AT_RANGE_ALLOCATOR;
+  occupy(record, std::move(whole));
   if (!copies)
     for (const MappedRange& piece : pieces) place_moved(piece, to.start - from.start, to);
 }
 
-/// Puts a piece of what was moved to its new place, over what its mover was given there.
+/// Puts a piece of what was moved to its new place, over what its mover was given there. It counts as unmapped by now:
+/// that is taken back as far as it is still there.
 void MappedRanges::place_moved(MappedRange piece, uint64_t distance, AddressInterval to) {
   piece.area = to.start;
   piece.start += distance;
-  piece.end += distance;
-  MappedRange beyond = piece;
-  beyond.start = std::max(piece.start, to.end);
-  if (beyond.start < beyond.end) forget({beyond});  // it has shrunk as it moved
-  piece.end = std::min(piece.end, to.end);
+  piece.end = std::min(piece.end + distance, to.end);
   if (piece.start >= piece.end) return;
   mapped_bytes_ -= piece.bytes();
+  if (piece.origin == RangeOrigin::Call) unmapped_bytes_ -= piece.bytes();
   cut({piece.start, piece.end});
   insert(std::move(piece));
 }
 
-void MappedRanges::move_break(const Call& call) {
-  const at_range_record& record = call.record;
-  if (last_break_place_ > record.began) doubt();  // two at once: which of them moved it from where?
-  last_break_place_ = call.place + 1;
-  const uint64_t before = page_up(record.old_start), after = page_up(record.start);
-  if (after < before) forget(vacate(call, {after, before}));
+/// The heap reaches from its base to the break, whatever it was before.
+void MappedRanges::move_break(const at_range_record& record) {
+  const uint64_t base = page_up(record.old_start), after = page_up(record.start);
+  uint64_t before = base;
+  for (auto at = ranges_.lower_bound(base); at != ranges_.end() && at->second.area == 0; ++at) before = at->second.end;
+  if (after < before) vacate({after, before});
   if (after > before)
-    occupy(call, {.start = before,
-                  .end = after,
-                  .area = 0,
-                  .maker = call.maker(),
-                  .origin = RangeOrigin::Call,
-                  .flags = static_cast<uint16_t>(record.flags & kKept),
-                  .path = nullptr});
+    occupy(record, {.start = before,
+                    .end = after,
+                    .area = 0,
+                    .maker = maker_of(record),
+                    .flags = static_cast<uint16_t>(record.flags & kKept)});
 }
 
-void MappedRanges::protect(const Call& call) {
-  const AddressInterval interval{call.record.start, call.record.start + call.record.bytes};
-  bool unordered = false;
-  for_each_change_since(call.record.began, interval, [&](const Change&) { unordered = true; });
-  if (unordered) doubt();
-  for (MappedRange& range : cut(interval)) {
-    range.flags = static_cast<uint16_t>((range.flags & ~AT_RANGE_NO_ACCESS) | (call.record.flags & AT_RANGE_NO_ACCESS));
+void MappedRanges::protect(const at_range_record& record) {
+  touched_.push_back({record.start, record.start + record.bytes});
+  for (MappedRange& range : cut({record.start, record.start + record.bytes})) {
+    range.flags = static_cast<uint16_t>((range.flags & ~AT_RANGE_NO_ACCESS) | (record.flags & AT_RANGE_NO_ACCESS));
     insert(std::move(range));
   }
 }
 
-void MappedRanges::advise(const Call& call) {
-  for (const MappedRange& range : within({call.record.start, call.record.start + call.record.bytes}))
-    given_back_bytes_ += range.bytes();
+void MappedRanges::advise(const at_range_record& record) {
+  for (const MappedRange& range : within({record.start, record.start + record.bytes})) given_back_bytes_ += range.bytes();
 }
 
-void MappedRanges::detach(const Call& call) {
-  const uint64_t area = call.record.start;
+void MappedRanges::detach(const at_range_record& record) {
+  const uint64_t area = record.start;
   std::erase_if(segments_, [&](const Segment& segment) { return segment.start == area; });
   std::vector<AddressInterval> gone;
   for (auto at = ranges_.lower_bound(area); at != ranges_.end() && at->second.area == area; ++at)
     if (at->second.flags & AT_RANGE_SEGMENT) append(gone, {at->second.start, at->second.end});
   if (gone.empty()) doubt();
-  for (const AddressInterval& one : gone) forget(vacate(call, one));
+  for (const AddressInterval& one : gone) vacate(one);
 }
 
-void MappedRanges::mark_stack(const Call& call) {
-  auto at = ranges_.upper_bound(call.record.start);
-  if (at == ranges_.begin() || std::prev(at)->second.end <= call.record.start) return;
+void MappedRanges::mark_stack(const at_range_record& record) {
+  auto at = ranges_.upper_bound(record.start);
+  if (at == ranges_.begin() || std::prev(at)->second.end <= record.start) return;
   const auto inside = std::prev(at);
   const uint64_t area = inside->second.area;
   if (area == 0 || grows_down(inside->second)) return;
@@ -400,6 +377,12 @@ RangeDifference MappedRanges::compare(std::span<const Mapping> maps) const {
   return result;
 }
 
+RangeDifference MappedRanges::untouched(RangeDifference difference) const {
+  for (const AddressInterval& place : touched_)
+    for (auto* list : {&difference.missing, &difference.excess, &difference.access}) *list = without(*list, place);
+  return difference;
+}
+
 void MappedRanges::adopt_growth(std::span<const Mapping> maps) {
   for (const Mapping& mapping : maps) {
     if (is_kernel_made(mapping)) {
@@ -439,7 +422,7 @@ void MappedRanges::repair(const RangeDifference& difference, std::span<const Map
                         .maker = {},
                         .origin = origin,
                         .flags = flags_of(maps[i]),
-                        .path = nullptr};
+                        .looked_up = true};
       const auto segment = std::find_if(segments_.begin(), segments_.end(),
                                         [&](const Segment& known) { return known.start == part.start; });
       if (segment != segments_.end()) {
@@ -477,6 +460,39 @@ void MappedRanges::take_names(std::span<const Mapping> maps) {
       if (named.end > mapping.end) break;
     }
   }
+}
+
+uint64_t MappedRanges::share_out(
+    std::span<const ResidentPart> parts,
+    const std::function<void(const MappedRange&, uint64_t bytes, bool estimated)>& take) const {
+  uint64_t elsewhere = 0;
+  auto range = ranges_.begin();
+  for (const ResidentPart& part : parts) {
+    const AddressInterval interval{part.start, part.end};
+    while (range != ranges_.end() && range->second.end <= part.start) ++range;
+    std::vector<std::pair<const MappedRange*, uint64_t>> holders;
+    uint64_t accessible = 0;
+    for (auto at = range; at != ranges_.end() && at->second.start < part.end; ++at) {
+      const AddressInterval both = overlap(interval, {at->second.start, at->second.end});
+      if (at->second.flags & AT_RANGE_NO_ACCESS) continue;
+      holders.push_back({&at->second, both.end - both.start});
+      accessible += both.end - both.start;
+    }
+    if (holders.empty()) {
+      elsewhere += part.bytes;
+      continue;
+    }
+    uint64_t left = part.bytes;
+    for (size_t i = 0; i < holders.size(); ++i) {
+      const double share = static_cast<double>(holders[i].second) / static_cast<double>(accessible);
+      const auto bytes = i + 1 == holders.size()
+                             ? left
+                             : std::min(left, static_cast<uint64_t>(static_cast<double>(part.bytes) * share));
+      take(*holders[i].first, bytes, holders.size() > 1);
+      left -= bytes;
+    }
+  }
+  return elsewhere;
 }
 
 void MappedRanges::set_flags(std::span<const AddressInterval> intervals, uint16_t flags) {

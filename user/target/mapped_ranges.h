@@ -2,14 +2,14 @@
 // The interval map: which ranges of a process stand, and who made each. Fed with the kernel's records
 // (alloctrail/ranges.h) and with /proc/PID/maps; pure, so that every order of events can be tested.
 //
-// Records come in the order in which calls ended, which is not that in which the kernel carried them out. Where calls of
-// two threads overlapped in time and in address, one rule tells what came first: without MAP_FIXED the kernel hands out
-// only what is free. So a range that was mapped over one that still stood was mapped after it was unmapped, whatever the
-// order of the records. Where even this does not tell, the map is in doubt until /proc/PID/maps is asked.
+// Records come in the order in which calls ended, which is not that in which the kernel carried them out: a range may be
+// mapped, by the records, where another still stands, because the end of the call that unmapped that one is seen later.
+// As the kernel hands out only what is free (without MAP_FIXED), the old range is leaving then, and the next record that
+// unmaps the place is about it. So once all calls have ended the map is right, whatever their order. /proc/PID/maps, which
+// every report asks, settles what is left: calls that do not tell what they did, and programs that unmap what others map.
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -38,6 +38,7 @@ struct MappedRange {
   RangeMaker maker{};
   RangeOrigin origin = RangeOrigin::Call;
   uint16_t flags = 0;  ///< AT_RANGE_*
+  bool looked_up = false;  ///< taken from /proc/PID/maps just now: the record of the call that made it may yet come
   std::shared_ptr<const std::string> path{};  ///< as /proc/PID/maps names it; null: not looked at yet, or no name
   [[nodiscard]] uint64_t bytes() const { return end - start; }
 };
@@ -64,19 +65,30 @@ class MappedRanges {
  public:
   using Ranges = std::map<uint64_t, MappedRange>;  // by start
 
-  /// Carries out what a call has done. `place`: of the record in its ring.
-  void apply(const at_range_record& record, uint64_t place);
+  /// Carries out what a call has done.
+  void apply(const at_range_record& record);
 
   /// What the kernel does without a system call: stacks that have grown, the page that uprobes work in.
   void adopt_growth(std::span<const Mapping> maps);
   [[nodiscard]] RangeDifference compare(std::span<const Mapping> maps) const;
+  /// Where records have changed anything so far is of no interest any more.
+  void forget_touched() { touched_.clear(); }
+  /// The difference without the places that records have changed since: while maps were read, nobody knows when.
+  [[nodiscard]] RangeDifference untouched(RangeDifference difference) const;
   /// Makes the ranges equal to maps where they differ. What is new counts as of this origin, except a segment that shmat
   /// has told of. Ends any doubt.
   void repair(const RangeDifference& difference, std::span<const Mapping> maps, RangeOrigin origin);
+  /// Calls that were under way at the last reading have ended by now, and what has been leaving since is gone.
+  void grow_old();
   /// Takes over the names of files.
   void take_names(std::span<const Mapping> maps);
   /// Sets flags on ranges that lie in one of these.
   void set_flags(std::span<const AddressInterval> intervals, uint16_t flags);
+
+  /// Shares resident bytes out among the ranges that lie there, in proportion to their accessible bytes; `estimated`:
+  /// there were several. Returns the bytes of parts in which none lies.
+  uint64_t share_out(std::span<const ResidentPart> parts,
+                     const std::function<void(const MappedRange&, uint64_t bytes, bool estimated)>& take) const;
 
   /// A call does not tell what it has done: only /proc/PID/maps does.
   [[nodiscard]] bool in_doubt() const { return in_doubt_; }
@@ -87,52 +99,39 @@ class MappedRanges {
   [[nodiscard]] uint64_t given_back_bytes() const { return given_back_bytes_; }
 
  private:
-  /// What a record has changed, kept for as long as calls that began before it may still end.
-  struct Change {
-    uint64_t place = 0;
-    AddressInterval at;
-    bool mapped = false;
-    bool certain = false;  ///< the range mapped took the place of one that had to go first; the one unmapped was there
+  struct Leaving {
+    MappedRange range{};
+    bool old = false;
   };
   /// A segment whose size /proc/PID/maps will tell.
   struct Segment {
     uint64_t start = 0;
     RangeMaker maker;
   };
-  struct Call {
-    const at_range_record& record;
-    uint64_t place;
-    [[nodiscard]] RangeMaker maker() const { return {record.thread, StackId{record.stack}}; }
-  };
-
-  void map(const Call& call);
-  void remap(const Call& call);
-  void move(const Call& call, AddressInterval from, AddressInterval to);
+  void map(const at_range_record& record);
+  void remap(const at_range_record& record);
+  void move(const at_range_record& record, AddressInterval from, AddressInterval to);
   void place_moved(MappedRange piece, uint64_t distance, AddressInterval to);
-  void move_break(const Call& call);
-  void protect(const Call& call);
-  void advise(const Call& call);
-  void detach(const Call& call);
-  void mark_stack(const Call& call);
+  void move_break(const at_range_record& record);
+  void protect(const at_range_record& record);
+  void advise(const at_range_record& record);
+  void detach(const at_range_record& record);
+  void mark_stack(const at_range_record& record);
 
-  void occupy(const Call& call, MappedRange range);
-  std::vector<MappedRange> vacate(const Call& call, AddressInterval interval);
+  void occupy(const at_range_record& record, MappedRange range);
+  std::vector<MappedRange> vacate(AddressInterval interval);
+  std::vector<MappedRange> take_leaving(std::vector<AddressInterval>& interval);
   void forget(const std::vector<MappedRange>& removed);
   std::vector<MappedRange> cut(AddressInterval interval);
   void split_at(uint64_t address);
   void insert(MappedRange range);
   [[nodiscard]] std::vector<MappedRange> within(AddressInterval interval) const;
-  void note(uint64_t place, AddressInterval interval, const std::vector<MappedRange>& removed, bool mapped, bool fixed);
-  void add_change(Change change);
-  /// From the oldest on.
-  void for_each_change_since(uint64_t began, AddressInterval interval, const std::function<void(const Change&)>& visit);
   void doubt();
 
   Ranges ranges_;
-  std::deque<Change> changes_;
-  uint64_t changes_forgotten_below_ = 0;
-  uint64_t last_break_place_ = 0;
+  std::vector<Leaving> leaving_;  ///< mapped over by the records, and not yet unmapped by them; oldest first
   std::vector<Segment> segments_;
+  std::vector<AddressInterval> touched_;
   bool in_doubt_ = false;
   uint64_t doubts_ = 0;
   uint64_t mapped_bytes_ = 0;

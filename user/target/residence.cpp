@@ -150,6 +150,9 @@ std::optional<Residence> ResidenceReader::get(Tgid pid, std::chrono::nanoseconds
   const auto read = read_smaps(pid, [&](const ResidentRange& range) { ranges.push_back(range); });
   if (status && read && !ranges.empty()) {
     latest_ = residence_of(ranges, read_stack_pointers(pid), reserve_flags());
+    parts_.clear();
+    for (const ResidentRange& range : ranges)
+      parts_.push_back({range.mapping.start, range.mapping.end, range.bytes.rss});
     latest_->vm_rss_bytes = status->vm_rss_bytes;
     latest_->read_at = now;
   }

@@ -46,9 +46,12 @@ class ResidenceReader {
  public:
   /// The latest, read anew if it is time; nothing if the process cannot be read. `now`: Snapshot::elapsed.
   [[nodiscard]] std::optional<Residence> get(Tgid pid, std::chrono::nanoseconds now);
+  /// The ranges of that reading, by ascending address.
+  [[nodiscard]] const std::vector<ResidentPart>& parts() const { return parts_; }
 
  private:
   std::optional<Residence> latest_;
+  std::vector<ResidentPart> parts_;
   std::chrono::nanoseconds next_{};
 };
 

@@ -198,7 +198,7 @@ void ProcessImage::add_ranges(Snapshot& snapshot, bool ended) {
             if (is_new) snapshot.stacks.push_back(stack_names_.get(id, context_.tracer, context_.symbolizer, space_));
             return row->second;
           },
-  });
+  }, residence_.parts());
 }
 
 void ProcessImage::add_probes(Snapshot& snapshot) {

@@ -2,7 +2,9 @@
 #include "user/trace/range_watch.h"
 
 #include <algorithm>
+#include <chrono>
 #include <map>
+#include <thread>
 #include <tuple>
 
 #include "user/target/residence.h"
@@ -10,9 +12,9 @@
 namespace alloctrail {
 namespace {
 
-bool none_under_way(const at_range_calls& calls) {
-  return calls.begun == calls.recorded + calls.failed + calls.without_effect + calls.lost;
-}
+/// How often, and how long apart, a difference is looked at again: a call that was under way ends meanwhile.
+constexpr int kLooks = 5;
+constexpr std::chrono::milliseconds kBetweenLooks{2};
 
 /// What is in both.
 std::vector<AddressInterval> common(const std::vector<AddressInterval>& a, const std::vector<AddressInterval>& b) {
@@ -25,8 +27,19 @@ std::vector<AddressInterval> common(const std::vector<AddressInterval>& a, const
   return result;
 }
 
+RangeDifference common(const RangeDifference& a, const RangeDifference& b) {
+  return {.missing = common(a.missing, b.missing),
+          .excess = common(a.excess, b.excess),
+          .access = common(a.access, b.access)};
+}
+
 /// Everything that rows of Mapped::rows must have in common to be one.
 using RowKey = std::tuple<RangeKind, RangeOrigin, RangeMaker, std::string>;
+
+struct Resident {
+  uint64_t bytes = 0;
+  bool estimated = false;
+};
 
 RowKey key_of(const MappedRange& range) {
   return {kind_of(range), range.origin, range.maker, range.path ? *range.path : std::string()};
@@ -53,18 +66,24 @@ void RangeWatch::load(const std::vector<Mapping>& maps) {
   ranges_.set_flags(older.thread_stacks, AT_RANGE_THREAD_STACK);
 }
 
-void RangeWatch::update() {
-  for (const RangeRecord& received : feed_->take(slot_)) ranges_.apply(received.record, received.place);
+void RangeWatch::take_records() {
+  for (const at_range_record& record : feed_->take(slot_)) ranges_.apply(record);
 }
 
-std::optional<RangeWatch::Reading> RangeWatch::read_maps() {
+void RangeWatch::update() {
+  take_records();
+  ranges_.forget_touched();
+}
+
+/// Reads /proc/PID/maps and compares. Nothing if the process is gone.
+std::optional<RangeWatch::Look> RangeWatch::look() {
   update();
-  const at_range_calls before = feed_->calls(slot_);
   auto maps = read_mappings(pid_);
-  const at_range_calls after = feed_->calls(slot_);
-  update();
+  take_records();
   if (!maps || maps->empty()) return std::nullopt;
-  return Reading{.maps = *std::move(maps), .quiet = none_under_way(before) && before.begun == after.begun};
+  ranges_.adopt_growth(*maps);
+  RangeDifference difference = ranges_.untouched(ranges_.compare(*maps));
+  return Look{.maps = *std::move(maps), .difference = std::move(difference)};
 }
 
 bool RangeWatch::lost_records() {
@@ -76,51 +95,49 @@ bool RangeWatch::lost_records() {
 }
 
 void RangeWatch::reconcile() {
-  const bool lost = lost_records();
-  const auto reading = read_maps();
   check_ = {};
-  if (!reading) return;
-  check_.done = true;
-  check_.quiet = reading->quiet;
-  for (const Mapping& mapping : reading->maps) check_.maps_bytes += mapping.end - mapping.start;
-  ranges_.adopt_growth(reading->maps);
-  RangeDifference difference = ranges_.compare(reading->maps);
-  if (lost || ranges_.in_doubt()) {
-    check_.looked_up_bytes = total_bytes(difference.missing) + total_bytes(difference.excess);
-    if (lost) ++rebuilds_;
-    ranges_.repair(difference, reading->maps, RangeOrigin::Found);
-    unsettled_ = {};
-  } else {
-    settle(std::move(difference), *reading);
+  const bool lost = lost_records();
+  auto now = look();
+  if (!now) return;
+  const bool expected = lost || ranges_.in_doubt() || !checked_before_;
+  for (int looks = 1; looks < kLooks && !now->difference.none() && !expected; ++looks) {
+    std::this_thread::sleep_for(kBetweenLooks);
+    auto again = look();
+    if (!again) return;
+    again->difference = common(again->difference, now->difference);
+    now = std::move(again);
   }
-  ranges_.take_names(reading->maps);
+  check_.done = true;
+  for (const Mapping& mapping : now->maps) check_.maps_bytes += mapping.end - mapping.start;
+  ranges_.grow_old();
+  if (expected || !now->difference.none()) put_right(now->difference, now->maps, expected);
+  if (lost) ++rebuilds_;
+  ranges_.take_names(now->maps);
   checked_before_ = true;
 }
 
-/// Of a busy process only what differs twice in a row counts: the rest may be calls under way.
-void RangeWatch::settle(RangeDifference difference, const Reading& reading) {
-  RangeDifference certain = difference;
-  if (!reading.quiet) {
-    certain = {.missing = common(difference.missing, unsettled_.missing),
-               .excess = common(difference.excess, unsettled_.excess),
-               .access = common(difference.access, unsettled_.access)};
-    unsettled_ = std::move(difference);
+/// `expected`: records were lost, a call does not tell what it did, or calls were under way at the attach.
+void RangeWatch::put_right(const RangeDifference& difference, const std::vector<Mapping>& maps, bool expected) {
+  if (expected) {
+    check_.looked_up_bytes = total_bytes(difference.missing) + total_bytes(difference.excess);
   } else {
-    unsettled_ = {};
+    check_.missing_bytes = total_bytes(difference.missing);
+    check_.excess_bytes = total_bytes(difference.excess);
+    check_.access_bytes = total_bytes(difference.access);
   }
-  if (certain.none()) return;
-  if (checked_before_) {
-    check_.missing_bytes = total_bytes(certain.missing);
-    check_.excess_bytes = total_bytes(certain.excess);
-    check_.access_bytes = total_bytes(certain.access);
-  } else {
-    check_.looked_up_bytes = total_bytes(certain.missing) + total_bytes(certain.excess);  // under way at the attach
-  }
-  ranges_.repair(certain, reading.maps, checked_before_ ? RangeOrigin::Found : RangeOrigin::BeforeAttach);
+  ranges_.repair(difference, maps, checked_before_ ? RangeOrigin::Found : RangeOrigin::BeforeAttach);
 }
 
-Mapped RangeWatch::state(const Names& names) const {
+Mapped RangeWatch::state(const Names& names, std::span<const ResidentPart> resident) const {
   Mapped result;
+  std::map<RowKey, Resident> resident_of;
+  const uint64_t elsewhere =
+      ranges_.share_out(resident, [&](const MappedRange& range, uint64_t bytes, bool estimated) {
+        Resident& sum = resident_of[key_of(range)];
+        sum.bytes += bytes;
+        sum.estimated = sum.estimated || estimated;
+      });
+  if (!resident.empty()) result.resident_elsewhere_bytes = elsewhere;
   std::map<RowKey, MappedAmount> amounts;
   const MappedRange* previous = nullptr;
   for (const auto& [start, range] : ranges_.ranges()) {
@@ -134,7 +151,15 @@ Mapped RangeWatch::state(const Names& names) const {
   for (const auto& [key, amount] : amounts) {
     const auto& [kind, origin, maker, path] = key;
     MappingRow& row = result.rows.emplace_back();
-    row = {.kind = kind, .origin = origin, .tid = {}, .thread = {}, .stack = {}, .path = path, .standing = amount};
+    row.kind = kind;
+    row.origin = origin;
+    row.path = path;
+    row.standing = amount;
+    if (!resident.empty()) {
+      const Resident& here = resident_of[key];
+      row.resident_bytes = here.bytes;
+      row.resident_estimated = here.estimated;
+    }
     result.standing += amount;
     if (origin != RangeOrigin::Call) continue;
     const RawThread thread = names.thread(maker.thread);

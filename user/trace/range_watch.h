@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -29,21 +30,21 @@ class RangeWatch {
     std::function<uint32_t(StackId stack)> stack;  ///< its row in Snapshot::stacks
   };
   /// The state after the last update.
-  [[nodiscard]] Mapped state(const Names& names) const;
+  /// `resident`: by smaps; may be empty.
+  [[nodiscard]] Mapped state(const Names& names, std::span<const ResidentPart> resident) const;
   /// No records are wanted any more.
   void end() { feed_->forget(slot_); }
 
  private:
-  /// /proc/PID/maps, and whether no call was under way while it was read.
-  struct Reading {
-    std::vector<Mapping> maps;
-    bool quiet = false;
-  };
-
   RangeWatch(RangeFeed& feed, Slot slot, Tgid pid) : feed_(&feed), slot_(slot), pid_(pid) {}
-  [[nodiscard]] std::optional<Reading> read_maps();
+  struct Look {
+    std::vector<Mapping> maps;
+    RangeDifference difference;
+  };
+  [[nodiscard]] std::optional<Look> look();
+  void take_records();
   void load(const std::vector<Mapping>& maps);
-  void settle(RangeDifference difference, const Reading& reading);
+  void put_right(const RangeDifference& difference, const std::vector<Mapping>& maps, bool expected);
   [[nodiscard]] bool lost_records();
 
   RangeFeed* feed_;
@@ -51,7 +52,6 @@ class RangeWatch {
   Tgid pid_;
   MappedRanges ranges_;
   MappedCheck check_;
-  RangeDifference unsettled_;  ///< seen in a busy process: a call may have been under way
   bool checked_before_ = false;
   uint64_t lost_ = 0;
   uint64_t missed_ = 0;

@@ -51,8 +51,10 @@ struct task_struct___range {
 struct bpf_iter__task {
   struct task_struct *task;
 };
-static void on_syscall_enter(__u64 number) {}
-static void on_syscall_exit(void *ctx, __u64 result) {}
+struct pt_regs___range {
+  int unused;
+};
+static void on_syscall_exit(void *ctx, struct pt_regs___range *regs, __u64 result) {}
 static void note_address_space(struct task_struct___range *task) {}
 static void forget_address_space(__u32 slot) {}
 static void leave_address_space(__u32 slot) {}
