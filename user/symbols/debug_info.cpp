@@ -23,9 +23,6 @@ constexpr size_t kMaxRangesOfEntry = 1 << 18;
 constexpr int kMaxDepth = 64;    // of namespaces, classes and functions in each other
 constexpr int kMaxScopes = 512;  // of blocks and calls around one address
 constexpr size_t kMaxInlined = 64;
-// libdw turns each byte of a line program into up to 100 bytes of its own, which it keeps as long as it is open.
-constexpr uint64_t kMaxLineProgramBytes = 2 << 20;
-constexpr uint64_t kMaxParsedProgramBytes = 1 << 20;
 constexpr size_t kMaxUnitTableBytes = 32 << 20;  // of one file
 // What libdw keeps of each unit that was looked through; it is thrown away now and then.
 constexpr size_t kMaxParsedUnits = 64;
@@ -122,8 +119,7 @@ class DebugInfo::Impl {
   std::optional<Dwarf_Die> function_at(CompileUnit& unit, uint64_t address);
   std::vector<Dwarf_Die> calls_at(Dwarf_Die function, uint64_t address);
   std::string_view string_attribute(Dwarf_Die entry, unsigned name);
-  bool may_read_lines(Dwarf_Die unit);
-  const LineTable& lines_of(CompileUnit& unit);
+  LineTable read_lines(const CompileUnit& unit);
   std::vector<SourceFrame> frames_at(CompileUnit& unit, uint64_t address);
   void bound_tables(const CompileUnit& in_use);
   void forget_parsed();
@@ -134,7 +130,6 @@ class DebugInfo::Impl {
   bool are_units_indexed_ = false;
   std::vector<CompileUnit> units_;
   RangeMap unit_ranges_;  ///< value: index into units_
-  uint64_t parsed_program_bytes_ = 0;
   size_t parsed_units_ = 0;
   size_t unit_table_bytes_ = 0;
   uint64_t clock_ = 0;
@@ -244,23 +239,12 @@ std::string_view DebugInfo::Impl::string_attribute(Dwarf_Die entry, unsigned nam
   return dwarf_.checked(dwarf_formstring(dwarf_attr_integrate(&entry, name, &attribute)));
 }
 
-/// Bounds what libdw will allocate before it is asked for lines.
-bool DebugInfo::Impl::may_read_lines(Dwarf_Die unit) {
-  // libdw copies the directory without a look for its end.
-  if (dwarf_hasattr(&unit, DW_AT_comp_dir) != 0 && string_attribute(unit, DW_AT_comp_dir).empty()) return false;
-  const auto offset = number_attribute(unit, DW_AT_stmt_list);
-  const auto bytes = offset ? dwarf_.line_program_bytes(*offset) : std::nullopt;
-  if (!bytes || *bytes > kMaxLineProgramBytes) return false;
-  parsed_program_bytes_ += *bytes;
-  return true;
-}
-
-const LineTable& DebugInfo::Impl::lines_of(CompileUnit& unit) {
-  if (unit.lines) return *unit.lines;
+LineTable DebugInfo::Impl::read_lines(const CompileUnit& unit) {
   Dwarf_Die entry{};
-  const bool can_read = dwarf_offdie(dwarf_.handle(), unit.entry, &entry) != nullptr && may_read_lines(entry);
-  unit.lines = can_read ? std::make_unique<LineTable>(dwarf_, entry) : std::make_unique<LineTable>();
-  return *unit.lines;
+  if (dwarf_offdie(dwarf_.handle(), unit.entry, &entry) == nullptr) return {};
+  const auto offset = number_attribute(entry, DW_AT_stmt_list);
+  if (!offset) return {};
+  return LineTable(dwarf_.line_sections(), *offset, string_attribute(entry, DW_AT_comp_dir));
 }
 
 /// The tables of the units that were not used for longest go first.
@@ -278,7 +262,8 @@ void DebugInfo::Impl::bound_tables(const CompileUnit& in_use) {
 }
 
 std::vector<SourceFrame> DebugInfo::Impl::frames_at(CompileUnit& unit, uint64_t address) {
-  const LineTable& lines = lines_of(unit);
+  if (!unit.lines) unit.lines = std::make_unique<LineTable>(read_lines(unit));
+  const LineTable& lines = *unit.lines;
   const LineTable::Place place = lines.find(address);
   SourceFrame location;
   location.line = place.line;
@@ -318,13 +303,12 @@ std::vector<SourceFrame> DebugInfo::Impl::find(uint64_t address) {
     bound_tables(unit);
   }
   budget_.stop();
-  if (parsed_program_bytes_ > kMaxParsedProgramBytes || parsed_units_ > kMaxParsedUnits) forget_parsed();
+  if (parsed_units_ > kMaxParsedUnits) forget_parsed();
   return frames;
 }
 
 void DebugInfo::Impl::forget_parsed() {
   dwarf_.forget_parsed();
-  parsed_program_bytes_ = 0;
   parsed_units_ = 0;
 }
 

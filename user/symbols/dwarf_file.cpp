@@ -17,7 +17,6 @@ namespace alloctrail {
 namespace {
 
 constexpr size_t kMaxStringBytes = 16 * 1024;
-constexpr uint32_t kLength64 = 0xffffffff;  // the unit length that says: a 64-bit one follows
 
 bool is_debug_section(std::string_view name) {
   return name.starts_with(".debug_") || name.starts_with(".zdebug_");
@@ -113,7 +112,8 @@ Dwarf* DwarfFile::handle() {
   if (main_ && !has_terminated_strings(*elf_)) main_.reset();
   if (main_) {
     bytes_ = *needed;
-    lines_ = unpacked_bytes(*elf_, "debug_line");
+    const auto section = [this](const char* name) { return std::as_bytes(std::span(unpacked_bytes(*elf_, name))); };
+    lines_ = {section("debug_line"), section("debug_str"), section("debug_line_str")};
     attach_supplementary();
     strings_.clear();
     remember_strings(*elf_);
@@ -183,15 +183,6 @@ std::string_view DwarfFile::checked(const char* text) const {
   }
   // A path that libdw has put together.
   return is_end ? std::string_view() : std::string_view{text, strnlen(text, kMaxStringBytes)};
-}
-
-std::optional<uint64_t> DwarfFile::line_program_bytes(uint64_t offset) const {
-  uint32_t length = 0;
-  uint64_t long_length = 0;
-  if (offset >= lines_.size() || lines_.size() - offset < sizeof length + sizeof long_length) return std::nullopt;
-  std::memcpy(&length, lines_.data() + offset, sizeof length);
-  std::memcpy(&long_length, lines_.data() + offset + sizeof length, sizeof long_length);
-  return length == kLength64 ? long_length : length;
 }
 
 }  // namespace alloctrail

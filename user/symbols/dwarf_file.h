@@ -13,6 +13,7 @@
 
 #include "user/symbols/debug_files.h"
 #include "user/symbols/elf_image.h"
+#include "user/symbols/line_header.h"
 
 namespace alloctrail {
 
@@ -34,8 +35,8 @@ class DwarfFile {
   /// The text libdw returned as a string. libdw 0.188 does not always look whether it ends inside of its section; empty
   /// if it does not.
   [[nodiscard]] std::string_view checked(const char* text) const;
-  /// Length in bytes of the line program at `offset` of .debug_line; nothing if it is broken. The file must be open.
-  [[nodiscard]] std::optional<uint64_t> line_program_bytes(uint64_t offset) const;
+  /// The sections of line programs. The file must be open.
+  [[nodiscard]] const LineSections& line_sections() const { return lines_; }
   /// Memory that unpacked sections take while open; others take none.
   [[nodiscard]] uint64_t bytes() const { return is_open() ? bytes_ : 0; }
 
@@ -58,7 +59,7 @@ class DwarfFile {
   std::string problem_;
   uint64_t bytes_ = 0;
   bool is_unusable_ = false;
-  std::string_view lines_;
+  LineSections lines_;
   std::vector<std::string_view> strings_;  ///< the sections that strings are in
   // Destroyed from the last to the first: what libdw reads goes after libdw's handles.
   std::optional<ElfImage> elf_;
