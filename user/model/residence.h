@@ -7,6 +7,20 @@
 
 namespace alloctrail {
 
+/// What a range of a process is for.
+enum class ResidentKind {
+  BrkHeap,
+  Arena,
+  NamedAllocator,
+  ThreadStack,
+  MainStack,
+  OtherAnonymous,
+  File,
+  Shared,
+  Special,
+  Unknown,  ///< gone before it was looked at
+};
+
 /// Resident bytes. Every resident page of the process is in exactly one of the kinds.
 struct Residence {
   uint64_t brk_heap = 0;         ///< [heap]: the program break
@@ -20,6 +34,7 @@ struct Residence {
   uint64_t special = 0;          ///< vdso and the like
 
   uint64_t ranges = 0;
+  uint64_t huge_bytes = 0;             ///< of all these, transparent huge pages of anonymous memory
   uint64_t reserved_bytes = 0;         ///< address space without access: no memory
   uint64_t vm_rss_bytes = 0;           ///< VmRSS of the same moment
   std::chrono::nanoseconds read_at{};  ///< Snapshot::elapsed of that moment

@@ -16,6 +16,8 @@ constexpr uint64_t kUsualStackBytes = 8u << 20;
 constexpr int64_t kShareOfTime = 100;
 constexpr size_t kMaxSyscallBytes = 256;
 constexpr size_t kMaxModeBytes = 16;
+constexpr uint64_t kPageBytes = 4096;
+constexpr uint64_t kHugePageBytes = 2u << 20;
 
 bool is_anonymous(const Mapping& m) {
   return m.file.inode == 0 && (m.path.empty() || m.path.starts_with("[anon:"));
@@ -66,20 +68,52 @@ std::set<uint64_t> stack_sizes(const std::vector<ResidentRange>& ranges, const s
   return out;
 }
 
-uint64_t Residence::*kind_of(const std::vector<ResidentRange>& ranges, size_t at, const std::vector<uint64_t>& pointers,
-                             const std::set<uint64_t>& sizes, ReserveFlags flags) {
+ResidentKind kind_of(const std::vector<ResidentRange>& ranges, size_t at, const std::vector<uint64_t>& pointers,
+                  const std::set<uint64_t>& sizes, ReserveFlags flags) {
   const Mapping& m = ranges[at].mapping;
-  if (m.path == "[heap]") return &Residence::brk_heap;
-  if (m.path == "[stack]" || ranges[at].grows_down) return &Residence::main_stack;
-  if (names_shared_memory(m.path) || (m.shared && m.file.inode == 0)) return &Residence::shared;
-  if (m.file.inode != 0) return &Residence::file;
-  if (is_named_by_allocator(m)) return &Residence::named_allocator;
-  if (!is_anonymous(m)) return &Residence::special;
-  if (is_arena(ranges, at, flags)) return &Residence::arenas;
+  if (m.path == "[heap]") return ResidentKind::BrkHeap;
+  if (m.path == "[stack]" || ranges[at].grows_down) return ResidentKind::MainStack;
+  if (names_shared_memory(m.path) || (m.shared && m.file.inode == 0)) return ResidentKind::Shared;
+  if (m.file.inode != 0) return ResidentKind::File;
+  if (is_named_by_allocator(m)) return ResidentKind::NamedAllocator;
+  if (!is_anonymous(m)) return ResidentKind::Special;
+  if (is_arena(ranges, at, flags)) return ResidentKind::Arena;
   const auto inside = std::ranges::lower_bound(pointers, m.start);
   const bool used_as_stack = inside != pointers.end() && *inside < m.end;
   const bool looks_like_stack = m.writable && has_guard(ranges, at) && sizes.contains(m.end - m.start);
-  return used_as_stack || looks_like_stack ? &Residence::thread_stacks : &Residence::other_anonymous;
+  return used_as_stack || looks_like_stack ? ResidentKind::ThreadStack : ResidentKind::OtherAnonymous;
+}
+
+uint64_t Residence::*figure_of(ResidentKind kind) {
+  switch (kind) {
+    case ResidentKind::BrkHeap:
+      return &Residence::brk_heap;
+    case ResidentKind::Arena:
+      return &Residence::arenas;
+    case ResidentKind::NamedAllocator:
+      return &Residence::named_allocator;
+    case ResidentKind::ThreadStack:
+      return &Residence::thread_stacks;
+    case ResidentKind::MainStack:
+      return &Residence::main_stack;
+    case ResidentKind::File:
+      return &Residence::file;
+    case ResidentKind::Shared:
+      return &Residence::shared;
+    case ResidentKind::Special:
+      return &Residence::special;
+    case ResidentKind::OtherAnonymous:
+    case ResidentKind::Unknown:
+      break;
+  }
+  return &Residence::other_anonymous;
+}
+
+/// What a page of the range has on the average.
+uint64_t mean_page_bytes(const ResidentBytes& bytes) {
+  if (bytes.anon_huge == 0 || bytes.rss < bytes.anon_huge) return kPageBytes;
+  const uint64_t pages = bytes.anon_huge / kHugePageBytes + (bytes.rss - bytes.anon_huge) / kPageBytes;
+  return pages == 0 ? kPageBytes : bytes.rss / pages;
 }
 
 ReserveFlags reserve_flags() {
@@ -99,35 +133,47 @@ std::vector<uint64_t> read_stack_pointers(Tgid pid) {
 
 }  // namespace
 
-Residence residence_of(const std::vector<ResidentRange>& ranges, std::vector<uint64_t> stack_pointers,
-                       ReserveFlags flags) {
+std::vector<ResidentKind> kinds_of(const std::vector<ResidentRange>& ranges, std::vector<uint64_t> stack_pointers,
+                                ReserveFlags flags) {
   std::ranges::sort(stack_pointers);
   const std::set<uint64_t> sizes = stack_sizes(ranges, stack_pointers);
+  std::vector<ResidentKind> kinds;
+  kinds.reserve(ranges.size());
+  for (size_t i = 0; i < ranges.size(); ++i) kinds.push_back(kind_of(ranges, i, stack_pointers, sizes, flags));
+  return kinds;
+}
+
+Residence residence_of(const std::vector<ResidentRange>& ranges, const std::vector<ResidentKind>& kinds) {
   Residence out;
   for (size_t i = 0; i < ranges.size(); ++i) {
-    out.*kind_of(ranges, i, stack_pointers, sizes, flags) += ranges[i].bytes.rss;
+    out.*figure_of(kinds[i]) += ranges[i].bytes.rss;
+    out.huge_bytes += ranges[i].bytes.anon_huge;
     if (no_access(ranges[i].mapping)) out.reserved_bytes += ranges[i].mapping.end - ranges[i].mapping.start;
   }
   out.ranges = ranges.size();
   return out;
 }
 
+Residence residence_of(const std::vector<ResidentRange>& ranges, std::vector<uint64_t> stack_pointers,
+                       ReserveFlags flags) {
+  return residence_of(ranges, kinds_of(ranges, std::move(stack_pointers), flags));
+}
+
 OlderRanges classify_older(const std::vector<Mapping>& maps, Tgid pid) {
   std::vector<ResidentRange> ranges;
   for (const Mapping& mapping : maps) ranges.push_back({.mapping = mapping, .bytes = {}});
-  std::vector<uint64_t> pointers = read_stack_pointers(pid);
-  std::ranges::sort(pointers);
-  const std::set<uint64_t> sizes = stack_sizes(ranges, pointers);
+  // maps has no flags.
+  const std::vector<ResidentKind> kinds = kinds_of(ranges, read_stack_pointers(pid), ReserveFlags::Dropped);
   OlderRanges out;
   for (size_t i = 0; i < ranges.size(); ++i) {
     const Mapping& m = ranges[i].mapping;
-    const auto kind = kind_of(ranges, i, pointers, sizes, ReserveFlags::Dropped);  // maps, unlike smaps, has none
-    if (kind == &Residence::brk_heap || kind == &Residence::named_allocator) out.allocators.push_back({m.start, m.end});
-    if (kind == &Residence::arenas) {
+    const ResidentKind kind = kinds[i];
+    if (kind == ResidentKind::BrkHeap || kind == ResidentKind::NamedAllocator) out.allocators.push_back({m.start, m.end});
+    if (kind == ResidentKind::Arena) {
       const bool followed = i + 1 < ranges.size() && no_access(maps[i + 1]) && maps[i + 1].start == m.end;
       out.allocators.push_back({m.start, followed ? maps[i + 1].end : m.end});
     }
-    if (kind == &Residence::thread_stacks)
+    if (kind == ResidentKind::ThreadStack)
       out.thread_stacks.push_back({has_guard(ranges, i) ? maps[i - 1].start : m.start, m.end});
   }
   return out;
@@ -149,15 +195,26 @@ std::optional<Residence> ResidenceReader::get(Tgid pid, std::chrono::nanoseconds
   const auto status = read_memory_status(pid);
   const auto read = read_smaps(pid, [&](const ResidentRange& range) { ranges.push_back(range); });
   if (status && read && !ranges.empty()) {
-    latest_ = residence_of(ranges, read_stack_pointers(pid), reserve_flags());
+    const std::vector<ResidentKind> kinds = kinds_of(ranges, read_stack_pointers(pid), reserve_flags());
+    latest_ = residence_of(ranges, kinds);
+    ranges_.clear();
     parts_.clear();
-    for (const ResidentRange& range : ranges)
-      parts_.push_back({range.mapping.start, range.mapping.end, range.bytes.rss});
+    for (size_t i = 0; i < ranges.size(); ++i) {
+      const Mapping& mapping = ranges[i].mapping;
+      ranges_.push_back({mapping.start, mapping.end, kinds[i], mean_page_bytes(ranges[i].bytes)});
+      parts_.push_back({mapping.start, mapping.end, ranges[i].bytes.rss});
+    }
     latest_->vm_rss_bytes = status->vm_rss_bytes;
     latest_->read_at = now;
   }
   next_ = now + kShareOfTime * (std::chrono::steady_clock::now() - begin);
   return latest_;
+}
+
+const KnownRange* ResidenceReader::range_at(uint64_t address) const {
+  const auto after = std::ranges::upper_bound(ranges_, address, {}, &KnownRange::start);
+  if (after == ranges_.begin() || address >= std::prev(after)->end) return nullptr;
+  return &*std::prev(after);
 }
 
 }  // namespace alloctrail

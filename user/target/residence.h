@@ -37,6 +37,14 @@ struct OlderRanges {
 /// Sorts what a running process has mapped. `maps` by ascending address.
 [[nodiscard]] OlderRanges classify_older(const std::vector<Mapping>& maps, Tgid pid);
 
+/// One range as it was last looked at.
+struct KnownRange {
+  uint64_t start = 0;
+  uint64_t end = 0;
+  ResidentKind kind{};
+  uint64_t mean_page_bytes = 0;  ///< of its resident pages, small and huge
+};
+
 /// The stack pointer in the text of /proc/PID/task/TID/syscall; nothing of a thread that runs.
 [[nodiscard]] std::optional<uint64_t> parse_stack_pointer(std::string_view syscall_text);
 
@@ -48,8 +56,11 @@ class ResidenceReader {
   [[nodiscard]] std::optional<Residence> get(Tgid pid, std::chrono::nanoseconds now);
   /// The ranges of that reading, by ascending address.
   [[nodiscard]] const std::vector<ResidentPart>& parts() const { return parts_; }
+  /// The range that an address lay in at the latest reading; null if it lay in none.
+  [[nodiscard]] const KnownRange* range_at(uint64_t address) const;
 
  private:
+  std::vector<KnownRange> ranges_;
   std::optional<Residence> latest_;
   std::vector<ResidentPart> parts_;
   std::chrono::nanoseconds next_{};
