@@ -3,68 +3,15 @@
 
 #include <algorithm>
 #include <map>
-#include <string_view>
 #include <tuple>
 #include <unordered_map>
 #include <utility>
 
 #include "user/analysis/allocator_frames.h"
-#include "user/analysis/frame_places.h"
-#include "user/analysis/shown_frames.h"
+#include "user/analysis/item_numbers.h"
 
 namespace alloctrail {
 namespace {
-
-// Stack contents to small numbers, the same for every snapshot fed to it: stack indices differ between snapshots. Where
-// only callers are shown, stacks that look the same are the same: their frames by source line, or by address without one.
-class StackNumbers {
- public:
-  explicit StackNumbers(FrameChoice choice) : choice_(choice), places_(choice) {}
-
-  // For each stack of the snapshot its number.
-  std::vector<uint32_t> number(const Snapshot& snapshot) {
-    std::vector<uint32_t> numbers;
-    numbers.reserve(snapshot.stacks.size());
-    for (const Stack& stack : snapshot.stacks) {
-      const auto next = static_cast<uint32_t>(numbers_.size());
-      numbers.push_back(numbers_.try_emplace(key(stack), next).first->second);
-    }
-    return numbers;
-  }
-
- private:
-  std::string key(const Stack& stack) {
-    std::string bytes(1, static_cast<char>(stack.status));
-    for (const uint32_t i : shown_frames(stack, choice_)) {
-      const uint64_t place = places_.number(stack.frames[i]);
-      bytes.append(reinterpret_cast<const char*>(&place), sizeof(place));
-    }
-    return bytes;
-  }
-
-  FrameChoice choice_;
-  FramePlaces places_;
-  std::unordered_map<std::string, uint32_t> numbers_;
-};
-
-// A thread across snapshots: thread ids are used again, so the how-manieth thread with that id counts too.
-using ThreadKey = std::pair<Tid, uint32_t>;
-
-std::vector<ThreadKey> thread_keys(const Snapshot& snapshot) {
-  std::map<Tid, uint32_t> seen;
-  std::vector<ThreadKey> keys;
-  keys.reserve(snapshot.threads.size());
-  for (const Thread& thread : snapshot.threads) keys.emplace_back(thread.tid, seen[thread.tid]++);
-  return keys;
-}
-
-Usage& operator+=(Usage& sum, const Usage& part) {
-  sum.allocated += part.allocated;
-  sum.freed += part.freed;
-  sum.older += part.older;
-  sum.sampled += part.sampled;
-  return sum;
-}
 
 template <class Part>
 Usage usage_of(const Part& part) {

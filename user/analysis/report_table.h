@@ -42,6 +42,13 @@ struct Usage {
   Amount older;  ///< outstanding blocks older than Snapshot::older_than
   Sampled sampled = {};
   [[nodiscard]] Amount outstanding() const { return allocated - freed; }
+  Usage& operator+=(const Usage& other) {
+    allocated += other.allocated;
+    freed += other.freed;
+    older += other.older;
+    sampled += other.sampled;
+    return *this;
+  }
   friend bool operator==(Usage, Usage) = default;
 };
 

@@ -92,6 +92,8 @@ class Frames {
   [[nodiscard]] size_t size() const { return frames_ ? frames_->size() : 0; }
   [[nodiscard]] bool empty() const { return size() == 0; }
   const Frame& operator[](size_t index) const { return *(*frames_)[index]; }
+  /// The same for copies of one another, as long as one of them lives; null if there are no frames.
+  [[nodiscard]] const void* identity() const { return frames_.get(); }
 
  private:
   static std::vector<Shared> shared(const std::vector<Frame>& frames) {

@@ -137,10 +137,10 @@ void ProcessImage::name_stack(StackId id) {
   (void)stack_names_.get(id, context_.tracer, context_.symbolizer, space_);
 }
 
-/// A process that is gone keeps the figures it had when it was last looked at.
+/// A process that is gone, or has only its exit left to be seen, keeps the figures it had when it was last looked at.
 void ProcessImage::refresh_figures() {
   if (!still_same(target_.identity)) return;
-  if (auto figures = read_figures(pid())) figures_ = *std::move(figures);
+  if (auto figures = read_figures(pid()); figures && figures->memory.vm_size_bytes != 0) figures_ = *std::move(figures);
 }
 
 void ProcessImage::add_threads_and_sites(Snapshot& snapshot, bool ended) {
