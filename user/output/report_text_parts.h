@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sections of the text reports that are files of their own, and the wording all sections share. Only files of output/
-// include this.
+// Sections of the text reports that are files of their own, and the wording all sections share. Only files of
+// output/ and tui/ include this.
 #pragma once
 
 #include <cstdint>
