@@ -19,6 +19,7 @@
 #include "user/commands/explain.h"
 #include "user/commands/ps.h"
 #include "user/commands/report.h"
+#include "user/commands/top.h"
 #include "user/options/command_line.h"
 #include "user/output/output_file.h"
 #include "user/symbols/symbol_server.h"
@@ -37,6 +38,7 @@ Overloaded(Handlers...) -> Overloaded<Handlers...>;
 Result<ExitCode> run(const Command& command) {
   return std::visit(Overloaded{
                         [](const ReportOptions& options) { return run_report(options); },
+                        [](const TopOptions& options) { return run_top(options); },
                         [](const OomOptions& options) { return run_oom(options); },
                         [](const DoctorOptions& options) { return run_doctor(options); },
                         [](const PsOptions& options) { return run_ps(options); },

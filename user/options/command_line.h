@@ -11,6 +11,7 @@
 #include "user/options/explain_options.h"
 #include "user/options/ps_options.h"
 #include "user/options/report_options.h"
+#include "user/options/top_options.h"
 #include "user/result.h"
 
 namespace alloctrail {
@@ -21,7 +22,7 @@ struct PrintAndExit {
 };
 
 /// What the user asked for.
-using Command = std::variant<ReportOptions, PsOptions, OomOptions, ExplainOptions, DoctorOptions, PrintAndExit>;
+using Command = std::variant<ReportOptions, TopOptions, PsOptions, OomOptions, ExplainOptions, DoctorOptions, PrintAndExit>;
 
 /// `args` without the program's name. Every error is ErrorKind::Usage.
 [[nodiscard]] Result<Command> parse_options(std::vector<std::string> args);

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// `alloctrail top` as the user asked for it.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+
+#include "user/options/tracing_options.h"
+#include "user/output/terminal.h"
+
+namespace alloctrail {
+
+enum class TopView { Processes, Threads, Stacks, Process, Probes };
+
+struct TopOptions {
+  TracingOptions tracing;
+  std::chrono::nanoseconds interval = std::chrono::seconds(1);
+  TopView view = TopView::Threads;
+  bool batch = false;
+  std::optional<uint64_t> count;  ///< of batch
+  uint64_t top = 20;              ///< rows of batch
+  bool svg = false;               ///< one screen as a picture
+  ColorWhen color = ColorWhen::Auto;
+};
+
+}  // namespace alloctrail
