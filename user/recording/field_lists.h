@@ -64,10 +64,10 @@ auto fields(Is<ProcessFigures> auto& value) {
 }
 
 auto fields(Is<Residence> auto& value) {
-  auto& [heap, arenas, named, thread_stacks, main_stack, anonymous, file, shared, special, ranges, reserved, rss, read_at] =
-      value;
+  auto& [heap, arenas, named, thread_stacks, main_stack, anonymous, file, shared, special, ranges, huge, reserved, rss,
+         read_at] = value;
   return std::tie(heap, arenas, named, thread_stacks, main_stack, anonymous, file, shared, special, ranges, reserved, rss,
-                  read_at);
+                  read_at, huge);
 }
 
 auto fields(Is<CgroupMemory> auto& value) {
@@ -91,23 +91,23 @@ auto fields(Is<MappedAmount> auto& value) {
 }
 
 auto fields(Is<MappingRow> auto& value) {
-  auto& [kind, origin, tid, thread, stack, path, standing] = value;
-  return std::tie(kind, origin, tid, thread, stack, path, standing);
+  auto& [kind, origin, tid, thread, stack, path, standing, resident, resident_estimated] = value;
+  return std::tie(kind, origin, tid, thread, stack, path, standing, resident, resident_estimated);
 }
 
 auto fields(Is<MappedCheck> auto& value) {
-  auto& [done, quiet, maps, missing, excess, access, looked_up] = value;
-  return std::tie(done, quiet, maps, missing, excess, access, looked_up);
+  auto& [done, maps, missing, excess, access, looked_up] = value;
+  return std::tie(done, maps, missing, excess, access, looked_up);
 }
 
 auto fields(Is<at_range_calls> auto& value) {
-  auto& [begun, recorded, failed, without_effect, lost, address_space] = value;
-  return std::tie(begun, recorded, failed, without_effect, lost, address_space);
+  auto& [recorded, failed, without_effect, lost, address_space] = value;
+  return std::tie(recorded, failed, without_effect, lost, address_space);
 }
 
 auto fields(Is<Mapped> auto& value) {
-  auto& [rows, standing, mapped, unmapped, given_back, check, calls, misses, lookups, rebuilds] = value;
-  return std::tie(rows, standing, mapped, unmapped, given_back, check, calls, misses, lookups, rebuilds);
+  auto& [rows, standing, mapped, unmapped, given_back, check, resident_elsewhere, calls, misses, lookups, rebuilds] = value;
+  return std::tie(rows, standing, mapped, unmapped, given_back, resident_elsewhere, check, calls, misses, lookups, rebuilds);
 }
 
 /// Stacks are written as numbers of the file's own list, sites as columns, counters by name.
@@ -138,13 +138,18 @@ auto fields(Is<OomLosses> auto& value) {
   return std::tie(threads_not_seen, stacks_cut, records_dropped, late_calls);
 }
 
+auto fields(Is<OomUsage> auto& value) {
+  auto& [path, use, anon, file, shmem, kernel, after_kill] = value;
+  return std::tie(path, use, anon, file, shmem, kernel, after_kill);
+}
+
 auto fields(Is<OomReport> auto& value) {
   auto& [number, time, reason, pid, comm, command, uid, oom_score_adj, trigger_pid, trigger_tid, trigger_comm, trigger_state,
-         trigger_stack, kernel_stack, cgroups, full_cgroup, figures, rss, memory_error, thread_count, held, mappings_seen,
-         threads, stacks, accounting, death_took, losses, notes] = value;
+         trigger_stack, kernel_stack, cgroups, full_cgroup, usage, figures, rss, memory_error, thread_count, held, mappings_seen,
+         threads, stacks, accounting, earlier, death_took, losses, notes] = value;
   return std::tie(number, time, reason, pid, comm, command, uid, oom_score_adj, trigger_pid, trigger_tid, trigger_comm,
                   trigger_state, trigger_stack, kernel_stack, cgroups, full_cgroup, figures, rss, memory_error, thread_count,
-                  held, mappings_seen, threads, stacks, accounting, death_took, losses, notes);
+                  held, mappings_seen, threads, stacks, accounting, death_took, losses, notes, usage, earlier);
 }
 
 /// The columns of a Site, each a number.
