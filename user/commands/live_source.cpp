@@ -23,7 +23,7 @@ int milliseconds_until(Clock::time_point due) {
 }  // namespace
 
 Status LiveSource::open() {
-  auto trace = start_trace(options_);
+  auto trace = start_trace(options_, {});
   if (!trace) return std::move(trace).error();
   trace_ = *std::move(trace);
   std::string warning;

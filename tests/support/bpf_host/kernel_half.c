@@ -42,6 +42,7 @@ static void on_mark(void *ctx, struct task_struct___oom *task, __u32 tgid, __u32
 static void on_signal_met(void *ctx) {}
 static void on_victim_exit(void *ctx) {}
 static void count_late_call(void) {}
+static int on_reclaim(void *ctx) { return 0; }
 
 /* System calls come from tracepoints the machine does not have; what is made of their records is user space's. */
 #define ALLOCTRAIL_BPF_RANGES_H
