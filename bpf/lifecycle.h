@@ -42,6 +42,8 @@ static __always_inline void on_library_load(__u32 index)
   note_load(index);
   stop_if(slot->flags & AT_SLOT_STOP_AT_LOAD);
   notify(AT_EVENT_DLOPEN, index, 0);
+  /* A notice that finds no room is not missed: those before it wait to be read, and make user space look. */
+  (void)bpf_ringbuf_output(&load_notices, &index, sizeof(index), BPF_RB_FORCE_WAKEUP);
 }
 
 static __always_inline void on_thread_exit(void)

@@ -181,4 +181,10 @@ struct {
   __uint(max_entries, 256 * 1024);
 } events SEC(".maps");
 
+/* Slots whose loader has announced changes: the same news once more, for a thread that reads nothing else. */
+struct {
+  __uint(type, BPF_MAP_TYPE_RINGBUF);
+  __uint(max_entries, 4096);
+} load_notices SEC(".maps");
+
 #endif

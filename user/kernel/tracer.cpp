@@ -237,7 +237,6 @@ void Tracer::detach(Slot slot) {
 
 void Tracer::close_slot(Slot slot) {
   detach(slot);
-  unwind_pool_.forget(slot);
   const uint32_t index = raw(slot);
   if (!write_slot(slot, at_slot{})) return;
   const uint32_t tgid = raw(pids_[slot]);

@@ -20,6 +20,7 @@
 #include "user/handles.h"
 #include "user/ids.h"
 #include "user/kernel/custodian.h"
+#include "user/kernel/load_notices.h"
 #include "user/kernel/oom_feed.h"
 #include "user/kernel/probe_link.h"
 #include "user/kernel/range_feed.h"
@@ -139,12 +140,17 @@ class Tracer {
   /// the first call, they are walked by frame pointers.
   /// `loads` is what loads() said before they were read.
   [[nodiscard]] Status publish_mappings(Slot slot, std::span<const at_unwind_mapping> mappings, uint32_t loads);
+  /// To be called when no walk of this slot begins any more.
+  void forget_mappings(Slot slot) { unwind_pool_.forget(slot); }
   /// How often the slot's loader has announced changes of what is mapped.
   [[nodiscard]] uint32_t loads(Slot slot) const;
   /// Removes the slot's probes, allocations before releases. What was gathered stays readable.
   void detach(Slot slot);
   /// Detaches, then forgets the slot's live blocks.
   void close_slot(Slot slot);
+
+  /// The loader's announcements, apart from the other events. It must not outlive the tracer.
+  [[nodiscard]] Result<LoadNotices> open_load_notices() const { return LoadNotices::open(*object_); }
 
   /// Readable when take_events() has something to return.
   [[nodiscard]] int event_fd() const;

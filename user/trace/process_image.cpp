@@ -55,6 +55,7 @@ void ProcessImage::begin_ranges() {
 void ProcessImage::close() {
   if (ranges_) ranges_->end();
   context_.tracer.close_slot(slot_);
+  context_.unwinding.forget(slot_);
 }
 
 Status ProcessImage::set_rung(uint32_t rung) {
@@ -65,17 +66,16 @@ Status ProcessImage::set_rung(uint32_t rung) {
 
 Status ProcessImage::attach_mapped_files() {
   const bool starting = !hooked();
-  const uint32_t loads = context_.tracer.loads(slot_);
-  auto mappings = read_mappings(pid());
+  auto mappings = context_.unwinding.refresh(slot_, pid());
   if (!mappings) return std::move(mappings).error();
   space_.mappings = *std::move(mappings);
   stack_names_.forget_addresses();
   context_.symbolizer.hold_files(space_);
-  if (auto published = context_.unwinding.publish(slot_, pid(), space_.mappings, loads); !published)
-    return published;
   const ProcessPlan plan = context_.probes.plan(pid(), space_.mappings);
-  for (const std::string& warning : plan.warnings)
-    if (std::find(warnings_.begin(), warnings_.end(), warning) == warnings_.end()) warnings_.push_back(warning);
+  for (const std::string& warning : plan.warnings) warn(warning);
+  if (context_.unwinding.left_out(slot_) > 0)
+    warn(fmt::format("it has more than {} executable mappings: stacks end where they lead through the others",
+                     AT_UNWIND_MAX_MAPPINGS));
   Status first_failure = ok();
   for (const PlannedModule& module : plan.modules) {
     if (attached_files_[module.mapping.file]) continue;
@@ -85,18 +85,14 @@ Status ProcessImage::attach_mapped_files() {
       if (first_failure) first_failure = std::move(attached);
     }
   }
-  if (starting && hooked()) {
-    context_.unwinding.keep_for_good(slot_);
-    if (auto published = context_.unwinding.publish(slot_, pid(), space_.mappings, loads); !published) return published;
-  }
+  if (starting && hooked())
+    if (auto kept = context_.unwinding.keep_for_good(slot_); !kept) return kept;
   refresh_figures();
   return hooked() ? ok() : std::move(first_failure);
 }
 
-void ProcessImage::make_walkable() {
-  const uint32_t loads = context_.tracer.loads(slot_);
-  const auto mappings = read_mappings(pid());
-  if (mappings) (void)context_.unwinding.publish(slot_, pid(), *mappings, loads); // a failure comes again with the attach
+void ProcessImage::warn(const std::string& warning) {
+  if (std::find(warnings_.begin(), warnings_.end(), warning) == warnings_.end()) warnings_.push_back(warning);
 }
 
 Status ProcessImage::attach_module(const PlannedModule& module) {

@@ -39,9 +39,6 @@ class ProcessImage {
   /// loaded. Files that could not be hooked become warnings.
   [[nodiscard]] Status attach_mapped_files();
 
-  /// Lets the kernel half walk through what is mapped now. Part of the above, to be had sooner.
-  void make_walkable();
-
   /// Is any allocator hooked?
   [[nodiscard]] bool hooked() const { return !probes_.empty(); }
   [[nodiscard]] Slot slot() const { return slot_; }
@@ -75,6 +72,8 @@ class ProcessImage {
   };
 
   ProcessImage(TraceContext context, TargetProcess target, Slot slot);
+  /// Adds a sentence for the user, once.
+  void warn(const std::string& warning);
   Status attach_module(const PlannedModule& module);
   void remember_probes(const PlannedModule& module, const AttachedProbes& attached);
   void refresh_figures();

@@ -10,7 +10,6 @@
 #include <cerrno>
 #include <cstring>
 #include <iterator>
-#include <set>
 #include <utility>
 
 namespace alloctrail {
@@ -54,6 +53,9 @@ Status Trace::load() {
   if (!tracer) return std::move(tracer).error();
   tracer_ = *std::move(tracer);
   unwinding_.emplace(*tracer_);
+  auto loads = LoadWatch::start(*tracer_, *unwinding_);
+  if (!loads) return std::move(loads).error();
+  load_watch_ = *std::move(loads);
   epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
   if (auto watched = watch(tracer_->event_fd()); !watched) return watched;
   return options_.tracer.ranges == RangeTracking::On ? watch_ranges() : ok();
@@ -141,29 +143,14 @@ Trace::Images::iterator Trace::image_of(Slot slot) {
 }
 
 std::vector<Snapshot> Trace::handle_events() {
+  // In order, so that stacks are named by what was mapped when they were seen. That can take long: meanwhile the
+  // LoadWatch sees to new libraries.
   std::vector<Snapshot> ended = std::exchange(ended_early_, {});
-  take_events();
-  while (!pending_events_.empty()) {
-    const KernelEvent event = pending_events_.front();
-    pending_events_.pop_front();
-    handle(event, ended);
-    take_events();
-  }
+  for (auto events = tracer_->take_events(); !events.empty(); events = tracer_->take_events())
+    for (const KernelEvent& event : events) handle(event, ended);
   for (ProcessImage& image : images_) image.update_ranges();
   collect_exits(ended);
   return ended;
-}
-
-/// Events are handled in order, so that stacks are named by what was mapped when they were seen. That can take long, and
-/// meanwhile a new library allocates: the unwinder is told at once.
-void Trace::take_events() {
-  std::set<Slot> loading;
-  for (const KernelEvent& event : tracer_->take_events()) {
-    pending_events_.push_back(event);
-    if (event.kind == AT_EVENT_DLOPEN) loading.insert(event.slot);
-  }
-  for (const Slot slot : loading)
-    if (const auto image = image_of(slot); image != images_.end()) image->make_walkable();
 }
 
 void Trace::handle(const KernelEvent& event, std::vector<Snapshot>& ended) {

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <chrono>
-#include <deque>
 #include <list>
 #include <map>
 #include <memory>
@@ -17,6 +16,7 @@
 #include "user/symbols/symbolizer.h"
 #include "user/target/process.h"
 #include "user/trace/child_command.h"
+#include "user/trace/load_watch.h"
 #include "user/trace/probe_planner.h"
 #include "user/trace/process_image.h"
 
@@ -70,7 +70,6 @@ class Trace {
   [[nodiscard]] TraceContext context() {
     return {*tracer_, ranges_.get(), probes_, *unwinding_, symbolizer_, options_.tracer.sample_rates};
   }
-  void take_events();
   void handle(const KernelEvent& event, std::vector<Snapshot>& ended);
   void follow_exec(Images::iterator image, std::vector<Snapshot>& ended);
   void follow_load(ProcessImage& image);
@@ -82,12 +81,12 @@ class Trace {
   std::unique_ptr<RangeFeed> ranges_;  ///< none if not asked for, or if this kernel has not what it takes
   ProbePlanner probes_;
   std::optional<UnwindPlanner> unwinding_;
+  std::unique_ptr<LoadWatch> load_watch_;
   Symbolizer symbolizer_{NamesCache()};
   UniqueFd epoll_;
   Images images_;
   std::optional<ChildCommand> child_;
   std::vector<Snapshot> ended_early_;  ///< of a command so short that it ended while it was being hooked
-  std::deque<KernelEvent> pending_events_;
   std::vector<std::string> messages_;
   std::map<Tgid, AddressSpace> ended_spaces_;  ///< of processes that have exited
 };

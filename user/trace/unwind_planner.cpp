@@ -29,6 +29,17 @@ bool belongs_to_kernel(const Mapping& mapping) { return mapping.path == "[vsysca
 
 bool has_tables(const Mapping& mapping) { return mapping.file.inode != 0 || mapping.path == "[vdso]"; }
 
+/// As many as the kernel side takes, those with rules first: JITs and the like may have thousands of others. Returns how
+/// many had to go.
+size_t cut_to_limit(std::vector<at_unwind_mapping>& mappings) {
+  if (mappings.size() <= AT_UNWIND_MAX_MAPPINGS) return 0;
+  const size_t excess = mappings.size() - AT_UNWIND_MAX_MAPPINGS;
+  std::stable_partition(mappings.begin(), mappings.end(), [](const auto& one) { return one.block_count > 0; });
+  mappings.resize(AT_UNWIND_MAX_MAPPINGS);
+  std::sort(mappings.begin(), mappings.end(), [](const auto& a, const auto& b) { return a.start < b.start; });
+  return excess;
+}
+
 }  // namespace
 
 const UnwindPlanner::File& UnwindPlanner::file_of(Tgid pid, const Mapping& mapping) {
@@ -60,6 +71,48 @@ at_unwind_mapping UnwindPlanner::describe(Tgid pid, const Mapping& mapping) {
   return result;
 }
 
+Result<std::vector<Mapping>> UnwindPlanner::refresh(Slot slot, Tgid pid) {
+  const std::lock_guard lock(mutex_);
+  pids_[slot] = pid;
+  return read_and_publish(slot, pid);
+}
+
+void UnwindPlanner::refresh_announced(Slot slot) {
+  const std::lock_guard lock(mutex_);
+  const auto known = pids_.find(slot);
+  if (known != pids_.end()) (void)read_and_publish(slot, known->second);
+}
+
+Status UnwindPlanner::keep_for_good(Slot slot) {
+  const std::lock_guard lock(mutex_);
+  lasting_[slot] = published_[slot];
+  auto published = read_and_publish(slot, pids_[slot]);
+  return published ? ok() : Status(std::move(published).error());
+}
+
+void UnwindPlanner::forget(Slot slot) {
+  const std::lock_guard lock(mutex_);
+  tracer_.forget_mappings(slot);
+  pids_.erase(slot);
+  published_.erase(slot);
+  lasting_.erase(slot);
+  left_out_.erase(slot);
+}
+
+size_t UnwindPlanner::left_out(Slot slot) {
+  const std::lock_guard lock(mutex_);
+  return left_out_[slot];
+}
+
+/// Under the lock from the reading on: an older list must not be published after a newer one.
+Result<std::vector<Mapping>> UnwindPlanner::read_and_publish(Slot slot, Tgid pid) {
+  const uint32_t loads = tracer_.loads(slot);
+  auto mappings = read_mappings(pid);
+  if (!mappings) return mappings;
+  if (auto published = publish(slot, pid, *mappings, loads); !published) return std::move(published).error();
+  return mappings;
+}
+
 Status UnwindPlanner::publish(Slot slot, Tgid pid, const std::vector<Mapping>& mappings, uint32_t loads) {
   std::vector<at_unwind_mapping> described;
   std::set<FileKey>& published = published_[slot];
@@ -71,6 +124,7 @@ Status UnwindPlanner::publish(Slot slot, Tgid pid, const std::vector<Mapping>& m
     published.insert(mapping.file);
     if (!lasting.contains(mapping.file)) result.flags |= AT_UNWIND_UNLOADABLE;
   }
+  left_out_[slot] = cut_to_limit(described);
   return tracer_.publish_mappings(slot, described, loads);
 }
 
