@@ -2,6 +2,7 @@
 // Full tables and filters: what is left out is counted, what is tracked stays exact, and nothing phantom remains.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 
 #include "tests/support/kernel_test.h"
@@ -88,6 +89,20 @@ TEST_F(Limits, BlocksBecomeOlderAndStopBeingWhenFreed) {
   while (amount(tracer.snapshot().at("totals"), "older") != all) ASSERT_GT(deadline.left_ms(), 0);
   workload.go("free");
   EXPECT_EQ(amount(tracer.snapshot().at("totals"), "older"), Amount{});
+  EXPECT_EQ(tracer.finish().exit_code, 0);
+}
+
+TEST_F(Limits, MoreExecutableMappingsThanFitAreSaidAndTheFilesStacksStayWhole) {
+  Workload many({WORKLOAD_DIR "/many_mappings", "1100"}, deadline);
+  Tracer tracer({many.pid()}, deadline);
+  const json truth = many.go();
+  const json report = tracer.snapshot();
+  expect_equals_truth(report, truth);
+  EXPECT_EQ(counted(report, "walk_complete_calls"), 10U);
+  const json& warnings = report.at("warnings");
+  EXPECT_TRUE(std::any_of(warnings.begin(), warnings.end(), [](const json& warning) {
+    return warning.get<std::string>().find("more than 1024 executable mappings") != std::string::npos;
+  })) << warnings;
   EXPECT_EQ(tracer.finish().exit_code, 0);
 }
 
