@@ -2,6 +2,7 @@
 // Stacks against the truth: programs that walk their own stacks with libgcc at every allocation. Every frame is equal.
 #include <gtest/gtest.h>
 
+#include <map>
 #include <ostream>
 #include <string>
 
@@ -75,6 +76,23 @@ TEST_F(StackTruthTest, OnMuslStacksAreRightAsFarAsLibgccWalks) {
   std::cout << comparison;
   EXPECT_EQ(comparison.missing, 0U);
   EXPECT_EQ(comparison.wrong, 0U);
+}
+
+// In a circle up to the limit of frames, backwards, and to where no memory is: each walk ends and is counted, and the
+// allocations are all there.
+TEST_F(StackTruthTest, FrameInformationThatLiesEndsTheWalk) {
+  constexpr size_t kFrameLimit = 256;
+  Workload workload({path_of("stacks_lies")}, deadline);
+  Tracer tracer({workload.pid()}, deadline);
+  const json truth = workload.go();
+  const json report = tracer.snapshot();
+  expect_equals_truth(report, truth);
+  std::map<std::string, size_t> frames;
+  for (const json& site : report.at("sites")) frames[site.at("stack_status")] = site.at("stack").size();
+  const std::map<std::string, size_t> expected{{"truncated", kFrameLimit}, {"unsupported", 3}, {"fault", 3}};
+  EXPECT_EQ(frames, expected) << report.at("sites");
+  for (const char* counter : {"walk_truncated_calls", "walk_unsupported_calls", "walk_fault_calls"})
+    EXPECT_EQ(counted(report, counter), 1U) << counter;
 }
 
 class Plugins : public StackTruthTest {

@@ -219,6 +219,60 @@ TEST(UnwindHostile, RandomMutationsOfASmallImageAreSurvived) {
   mutate(image, 0x3000, image.size() - 0x3000, mutations(10'000));
 }
 
+/// libc itself with its code and its frame section cut short, so that ten thousand of it take seconds.
+struct ShortLibc {
+  Bytes image;
+  size_t frames = 0;  ///< where the section lies in the file
+  size_t sections = 0;
+  size_t section_bytes = 0;
+};
+
+ShortLibc short_libc(size_t code_bytes, size_t frame_bytes) {
+  ShortLibc result{.image = read_file("/usr/lib/x86_64-linux-gnu/libc.so.6")};
+  Elf64_Ehdr header{};
+  if (result.image.size() < sizeof header) return {};
+  std::memcpy(&header, result.image.data(), sizeof header);
+  const auto whole = read_unwind_image(ImageReader(result.image), "libc");
+  if (!whole) return {};
+  result.sections = header.e_shoff;
+  result.section_bytes = size_t{header.e_shnum} * sizeof(Elf64_Shdr);
+  for (size_t i = 0; i < header.e_shnum; i++) {
+    std::byte* place = result.image.data() + header.e_shoff + i * sizeof(Elf64_Shdr);
+    Elf64_Shdr section;
+    std::memcpy(&section, place, sizeof section);
+    if (section.sh_addr != whole->eh_frame.vaddr) continue;
+    result.frames = section.sh_offset;
+    section.sh_size = frame_bytes;
+    std::memcpy(place, &section, sizeof section);
+  }
+  for (size_t i = 0; i < header.e_phnum; i++) {
+    std::byte* place = result.image.data() + header.e_phoff + i * sizeof(Elf64_Phdr);
+    Elf64_Phdr segment;
+    std::memcpy(&segment, place, sizeof segment);
+    if (segment.p_type != PT_LOAD || (segment.p_flags & PF_X) == 0) continue;
+    segment.p_filesz = segment.p_memsz = code_bytes;
+    std::memcpy(place, &segment, sizeof segment);
+  }
+  // Without section headers the section ends where its terminator is.
+  std::memset(result.image.data() + result.frames + frame_bytes, 0, 4);
+  return result;
+}
+
+TEST(UnwindHostile, TenThousandMutationsOfLibcAreSurvived) {
+  constexpr size_t kFrameBytes = 16384;
+  ShortLibc libc = short_libc(256 * 1024, kFrameBytes);
+  if (libc.frames == 0) GTEST_SKIP() << "no libc.so.6 to mutate";
+  ASSERT_GT(compile_unwind_table(libc.image, "libc")->rows.size(), 500u);
+  mutate(libc.image, 0, 1024, mutations(3'000));  // the ELF header and the program headers
+  mutate(libc.image, libc.sections, libc.section_bytes, mutations(3'000));
+  mutate(libc.image, libc.frames, kFrameBytes, mutations(3'000));
+  std::mt19937_64 random(1);
+  for (size_t i = 0; i < mutations(1'000) && !HasFatalFailure(); i++) {
+    const size_t size = random() % libc.image.size();
+    expect_survives(Bytes(libc.image.begin(), libc.image.begin() + static_cast<ptrdiff_t>(size)));
+  }
+}
+
 /// libc's frame section, or a slice of it that begins with the section's first bytes, in a small image.
 Bytes libc_frames(size_t max_bytes) {
   const Bytes libc = read_file("/usr/lib/x86_64-linux-gnu/libc.so.6");
