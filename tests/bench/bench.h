@@ -47,6 +47,8 @@ std::string program(const std::string& name);
 nlohmann::json measure_pairs(const Options& options, const test::Deadline& deadline);
 /// Prints and returns the goals and what became of them, from the figures that measure_pairs() returned.
 nlohmann::json print_goals(const nlohmann::json& pairs);
+/// What a frame of a stack costs, and a stack without its frames.
+nlohmann::json measure_walks(const Options& options, const test::Deadline& deadline);
 /// What an mmap+munmap pair of the target, and a system call of anybody, cost.
 nlohmann::json measure_mappings(const Options& options, const test::Deadline& deadline);
 /// Real programs at real work.

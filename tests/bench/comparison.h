@@ -30,6 +30,8 @@ class Comparison {
   void run(const std::vector<Condition>& conditions, const Effort& effort);
   /// Prints medians, what they add to the first condition, and ratios to it and to `floor`; returns them.
   [[nodiscard]] nlohmann::json print(const std::string& floor) const;
+  /// Nanoseconds a piece took under a condition: the least of all rounds.
+  [[nodiscard]] double least_ns(const std::string& condition) const { return series_.at(condition).min(); }
 
  private:
   void visit(const Condition& condition, const Effort& effort);

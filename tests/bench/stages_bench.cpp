@@ -3,9 +3,11 @@
 #include <benchmark/benchmark.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include "user/analysis/report_table.h"
 #include "user/elf/probe_plan.h"
+#include "user/elf/unwind_cache.h"
 #include "user/elf/unwind_rows.h"
 #include "user/handles.h"
 #include "user/output/report_json.h"
@@ -52,6 +54,34 @@ void compile_unwind_table_of_libc(benchmark::State& state) {
   for (auto _ : state) benchmark::DoNotOptimize(compile_unwind_table(file.get(), kLibc));
 }
 
+/// The largest libraries that a machine with compilers has, as far as they are installed.
+constexpr const char* kLargeLibraries[] = {"/usr/lib/x86_64-linux-gnu/libLLVM.so.19.1",
+                                           "/usr/lib/x86_64-linux-gnu/libLLVM-14.so.1"};
+
+void compile_unwind_table_of(benchmark::State& state, const char* path) {
+  const UniqueFd file(open(path, O_RDONLY | O_CLOEXEC));
+  for (auto _ : state) benchmark::DoNotOptimize(compile_unwind_table(file.get(), path));
+}
+
+/// The cache is the user's own: its first reading makes the entry.
+void unwind_table_from_cache(benchmark::State& state, const char* path) {
+  const UniqueFd file(open(path, O_RDONLY | O_CLOEXEC));
+  const UnwindCache cache;
+  benchmark::DoNotOptimize(cache.table_of(file.get(), path));
+  for (auto _ : state) benchmark::DoNotOptimize(cache.table_of(file.get(), path));
+}
+
+/// Benchmarks of files that may not be there.
+void register_large_libraries() {
+  for (const char* path : kLargeLibraries) {
+    if (access(path, R_OK) != 0) continue;
+    benchmark::RegisterBenchmark(fmt::format("compile_unwind_table_of {}", path).c_str(), compile_unwind_table_of, path)
+        ->Unit(benchmark::kMillisecond);
+    benchmark::RegisterBenchmark(fmt::format("unwind_table_from_cache {}", path).c_str(), unwind_table_from_cache, path)
+        ->Unit(benchmark::kMillisecond);
+  }
+}
+
 void rank_and_write_text(benchmark::State& state) {
   const Snapshot snapshot = sample(state.range(0));
   const ReportQuery query{.top = 10, .only_tid = {}, .frames = FrameChoice::Callers};
@@ -73,4 +103,10 @@ BENCHMARK(rank_and_write_json)->Arg(100)->Arg(10'000)->Unit(benchmark::kMillisec
 }  // namespace
 }  // namespace alloctrail
 
-BENCHMARK_MAIN();
+int main(int argc, char** argv) {
+  alloctrail::register_large_libraries();
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
+}

@@ -39,6 +39,8 @@ enum class EmptySites {
 /// Programs that do nothing, on all of the process's allocator functions.
 std::unique_ptr<Watcher> attach_empty(ProbeKind kind, EmptySites sites, pid_t pid);
 
+/// bpf_get_stackid() in the entry of every allocation, at the instructions alloctrail chooses, and nothing else.
+std::unique_ptr<Watcher> attach_stack_ids(ProbeKind kind, pid_t pid);
 /// Names of the conditions that costs are compared with: empty programs on the probes of full tracing, and on their entries.
 inline constexpr const char* kFloor = "empty probes, chosen sites";
 inline constexpr const char* kEntryFloor = "empty entries, chosen sites";
