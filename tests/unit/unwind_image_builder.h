@@ -103,6 +103,7 @@ struct ImageParts {
   uint64_t frame_vaddr = kFrameVaddr;
   uint64_t code_vaddr = kCodeVaddr;
   bool section_headers = true;
+  uint64_t entry_vaddr = 0;
 };
 
 /// Header, code at file offset 0x1000, then the frame sections; .eh_frame is also a segment with a frame header.
@@ -145,6 +146,7 @@ inline std::vector<std::byte> build_image(const ImageParts& parts) {
   header.e_ident[EI_DATA] = ELFDATA2LSB;
   header.e_type = ET_DYN;
   header.e_machine = EM_X86_64;
+  header.e_entry = parts.entry_vaddr;
   header.e_phoff = sizeof header;
   header.e_phentsize = sizeof(Elf64_Phdr);
   header.e_phnum = 3;

@@ -3,14 +3,17 @@
 // around the rows.
 #include "user/elf/unwind_rows.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/auxv.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <random>
 
 #include "alloctrail/unwind_lookup.h"
 #include "tests/unit/unwind_image_builder.h"
+#include "user/handles.h"
 
 static bool operator==(const at_unwind_row& a, const at_unwind_row& b) {
   return a.pc == b.pc && a.rule == b.rule;
@@ -129,6 +132,35 @@ TEST(UnwindRows, EntriesOfDroppedFunctionsAreCountedAndLeftOut) {
 TEST(UnwindRows, UndefinedReturnAddressIsTheEndOfTheStack) {
   const auto table = compile_one({DW_CFA_undefined, 16});
   EXPECT_EQ(table.rows, (Rows{{0, AT_UNWIND_STOP}, {0x40, kInvalid}}));
+}
+
+TEST(UnwindRows, EntryPointWithoutFrameInformationIsTheEndOfTheStack) {
+  FrameSection section;
+  const size_t common = section.common();
+  section.function(common, kCodeVaddr, 0x40, {});
+  section.function(common, kCodeVaddr + 0x80, 0x40, {});
+  test::ImageParts parts;
+  parts.eh_frame = &section.bytes().bytes();
+  const auto rule = [&](uint64_t entry, uint64_t at) {
+    parts.entry_vaddr = kCodeVaddr + entry;
+    return rule_at(*compile_unwind_table(test::build_image(parts), "image"), kCodeVaddr + at);
+  };
+  EXPECT_EQ(rule(0x50, 0x50), uint32_t{AT_UNWIND_STOP});
+  EXPECT_EQ(rule(0x50, 0x7f), uint32_t{AT_UNWIND_STOP});
+  EXPECT_EQ(rule(0x50, 0x4f), uint32_t{AT_UNWIND_INVALID});
+  EXPECT_EQ(rule(0x50, 0x80), AT_UNWIND_FRAME(AT_UNWIND_CFA_RSP, 1, 0));
+  EXPECT_EQ(rule(0x20, 0x20), AT_UNWIND_FRAME(AT_UNWIND_CFA_RSP, 1, 0));  // it has rules of its own
+  EXPECT_EQ(rule(0x20, 0x50), uint32_t{AT_UNWIND_INVALID});
+  EXPECT_EQ(rule(0x100, 0x100), uint32_t{AT_UNWIND_INVALID});  // nothing says where it ends
+}
+
+// The loader runs constructors before main: their stacks begin at its entry point.
+TEST(UnwindRows, StacksThroughTheLoadersEntryPointAreWhole) {
+  const UniqueFd file(::open("/lib64/ld-linux-x86-64.so.2", O_RDONLY | O_CLOEXEC));
+  if (!file) GTEST_SKIP() << "no glibc";
+  Elf64_Ehdr header{};
+  ASSERT_EQ(::pread(file.get(), &header, sizeof header, 0), static_cast<ssize_t>(sizeof header));
+  EXPECT_EQ(rule_at(*compile_unwind_table(file.get(), "ld.so"), header.e_entry + 8), uint32_t{AT_UNWIND_STOP});
 }
 
 TEST(UnwindRows, LinkerStubExpressionKeepsItsThreshold) {

@@ -9,7 +9,7 @@ namespace alloctrail {
 namespace {
 
 /// To be raised whenever the same file gets another table, or a table other bytes.
-constexpr uint64_t kVersion = 1;
+constexpr uint64_t kVersion = 2;
 
 /// Followed by its segments, side rules and rows. Blocks follow from the rows.
 struct TableHeader {
@@ -100,7 +100,8 @@ std::optional<UnwindTable> unpack_unwind_table(std::span<const std::byte> bytes)
 
 std::string UnwindCache::key_of(const UnwindImage& image) const {
   const std::vector<PackedSegment> segments = packed(image.segments);
-  const uint64_t numbers[] = {kVersion, image.eh_frame.vaddr, uint64_t{image.eh_frame.ends_at_terminator}};
+  const uint64_t numbers[] = {kVersion, image.entry_vaddr, image.eh_frame.vaddr,
+                              uint64_t{image.eh_frame.ends_at_terminator}};
   Fingerprint print = folder_->fingerprint(std::as_bytes(std::span(numbers)));
   print = folder_->fingerprint(std::as_bytes(std::span(segments)), print);
   print = folder_->fingerprint(image.eh_frame.bytes.view, print);

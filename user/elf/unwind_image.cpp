@@ -157,6 +157,7 @@ Result<UnwindImage> read_unwind_image(const ImageReader& reader, std::string_vie
   const auto header = read_header(reader, name);
   if (!header) return header.error();
   UnwindImage image;
+  image.entry_vaddr = header->e_entry;
   std::optional<Elf64_Phdr> frame_header;
   for (const Elf64_Phdr& program : read_array<Elf64_Phdr>(reader, header->e_phoff, header->e_phnum)) {
     if (auto segment = loadable(program, reader.size_bytes())) image.segments.push_back(*segment);

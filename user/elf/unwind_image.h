@@ -64,6 +64,7 @@ struct CfiSection {
 struct UnwindImage {
   std::vector<ImageSegment> segments;
   CfiSection eh_frame;
+  uint64_t entry_vaddr = 0;  ///< where the file's execution begins; 0: nowhere
 
   [[nodiscard]] uint64_t code_bytes() const;
 };

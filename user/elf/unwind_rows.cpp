@@ -3,6 +3,7 @@
 #include "user/elf/unwind_rows.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "alloctrail/unwind_lookup.h"
 #include "user/elf/cfi_reader.h"
@@ -16,6 +17,7 @@ constexpr uint64_t kPageBytes = 4096;
 constexpr size_t kMaxCodeSegments = 64;
 /// .debug_frame is looked at when .eh_frame covers less than this share of the code.
 constexpr uint64_t kWellCovered = 2;
+constexpr uint64_t kMaxEntryBytes = 64;
 
 /// Appends rows in ascending order, keeping the invariant of UnwindTable::rows.
 class RowList {
@@ -36,7 +38,7 @@ class RowList {
 /// One compilation: image in, table out.
 class TableCompiler {
  public:
-  explicit TableCompiler(const UnwindImage& image) : eh_frame_(image.eh_frame) {
+  explicit TableCompiler(const UnwindImage& image) : eh_frame_(image.eh_frame), entry_(image.entry_vaddr) {
     for (const ImageSegment& segment : image.segments)
       if (segment.executable && table_.segments.size() < kMaxCodeSegments) table_.segments.push_back(segment);
     const auto lower = [](const ImageSegment& a, const ImageSegment& b) { return a.vaddr < b.vaddr; };
@@ -55,6 +57,7 @@ class TableCompiler {
     clip_to_code();
     sort_functions();
     if (add_signal_restorers(reader)) sort_functions();
+    if (add_entry()) sort_functions();
     compile_rows();
     table_.blocks = unwind_blocks(table_.rows);
     table_.stats.broken += entries_.broken;
@@ -114,6 +117,24 @@ class TableCompiler {
     return true;
   }
 
+  /// What the kernel starts has no caller. Where that code says nothing of its frame, as the loader's does, stacks that
+  /// began there (constructors run before main) are whole all the same. It is small and lies right before code that has an
+  /// entry. Returns whether there is such code.
+  bool add_entry() {
+    const auto next = std::upper_bound(entries_.functions.begin(), entries_.functions.end(), entry_,
+                                       [](uint64_t address, const CfiFunction& f) { return address < f.begin; });
+    if (next == entries_.functions.end() || next->begin - entry_ > kMaxEntryBytes) return false;
+    if (next != entries_.functions.begin() && entry_ < std::prev(next)->end) return false;
+    if (entry_ == 0 || !table_.segments.front().contains(entry_)) return false;
+    CfiFunction function;
+    function.begin = entry_;
+    function.end = next->begin;
+    function.common = static_cast<uint32_t>(entries_.commons.size());
+    entries_.functions.push_back(function);
+    entries_.commons.emplace_back().initial.return_address.kind = CfiRule::Kind::Undefined;
+    return true;
+  }
+
   void compile_rows() {
     RowList rows(table_.rows);
     uint64_t covered_end = table_.image_base_vaddr;
@@ -151,6 +172,7 @@ class TableCompiler {
   [[nodiscard]] uint64_t offset(uint64_t vaddr) const { return vaddr - table_.image_base_vaddr; }
 
   const CfiSection& eh_frame_;
+  uint64_t entry_;
   CfiSection debug_frame_;
   CfiEntries entries_;
   CfiMachine machine_;
