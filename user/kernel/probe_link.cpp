@@ -202,7 +202,11 @@ Result<ProbeKind> best_probe_kind() {
     last = try_probe_kind(kind);
     if (last) return kind;
   }
-  return std::move(last).error();
+  if (last.error().os_error != EINVAL) return std::move(last).error();
+  return Error{.kind = ErrorKind::NotSupported,
+               .message = "this kernel has no probes that carry a cookie: " + last.error().message,
+               .hint = "Linux 5.15 or later is needed",
+               .os_error = EINVAL};
 }
 
 }  // namespace alloctrail
