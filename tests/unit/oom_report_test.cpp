@@ -142,7 +142,7 @@ TEST_F(OomReportText, KillAtTheOwnLimit) {
                    "/app ", "64 MiB", "-", "/app/demo, ", "after the kill: 31 MiB used, of it anon 29 MiB, file 1 MiB, shmem 0 B",
                    "ALLOCATION that failed: parser (4244)\n", "leak", "parse", "run",
                    "kernel: oom_kill_process < out_of_memory < handle_mm_fault\n", "THREADS at death: 3 of 4\n",
-                   "  1.  parser (4244, the trigger), running\n", "leak", "  2.  demo (4242), idle (4245), in futex\n", "wait",
+                   "1. parser (4244, the trigger), running\n", "leak", "2. demo (4242), idle (4245), in futex\n", "wait",
                    "LOST: 1 threads not seen\n", "LOST: 17 allocator calls after the kill, not accounted\n"});
 }
 

@@ -172,7 +172,7 @@ std::string thread_stacks(const OomReport& report, FrameChoice frames, const Tex
           .str();
   size_t rank = 0;
   for (const auto& threads : groups_of(report)) {
-    text += wrapped(fmt::format("{:>3}.  {}, {}", ++rank, thread_names(threads), threads.front()->state), 6, Look::Strong,
+    text += wrapped(fmt::format("{}. {}, {}", ++rank, thread_names(threads), threads.front()->state), 6, Look::Strong,
                     style);
     text += frames_text(report.stacks[threads.front()->stack], frames, style);
   }
