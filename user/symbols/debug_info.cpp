@@ -23,9 +23,11 @@ constexpr size_t kMaxRangesOfEntry = 1 << 18;
 constexpr int kMaxDepth = 64;    // of namespaces, classes and functions in each other
 constexpr int kMaxScopes = 512;  // of blocks and calls around one address
 constexpr size_t kMaxInlined = 64;
-constexpr size_t kMaxUnitTableBytes = 32 << 20;  // of one file
+constexpr size_t kMaxUnitTableBytes = 64 << 20;  // of one file
 // What libdw keeps of each unit that was looked through; it is thrown away now and then.
 constexpr size_t kMaxParsedUnits = 64;
+
+constexpr auto kTimeOfAName = std::chrono::milliseconds(10);
 
 /// Bounds the processor time spent on one file over all lookups. Looks at the clock at every 64th step.
 class WorkBudget {
@@ -33,6 +35,8 @@ class WorkBudget {
   explicit WorkBudget(std::chrono::nanoseconds limit) : left_(limit) {}
 
   void start() { started_ = now(); }
+  /// More time for work that was of use.
+  void add(std::chrono::nanoseconds time) { left_ += time; }
   void stop() { left_ -= now() - started_; }
   [[nodiscard]] bool is_spent() const { return left_ <= std::chrono::nanoseconds::zero(); }
   /// False when the work has to end.
@@ -303,6 +307,7 @@ std::vector<SourceFrame> DebugInfo::Impl::find(uint64_t address) {
     bound_tables(unit);
   }
   budget_.stop();
+  if (!frames.empty()) budget_.add(kTimeOfAName);
   if (parsed_units_ > kMaxParsedUnits) forget_parsed();
   return frames;
 }

@@ -25,8 +25,9 @@ struct SourceFrame {
 
 /// What one file may cost.
 struct DebugInfoLimits {
-  std::chrono::nanoseconds time = std::chrono::seconds(20);  ///< of the processor, for all lookups together
-  uint64_t unpacked_bytes = 96 << 20;                        ///< of packed sections
+  /// Of the processor, for all lookups together; each address that is found adds some.
+  std::chrono::nanoseconds time = std::chrono::seconds(20);
+  uint64_t unpacked_bytes = 96 << 20;  ///< of packed sections
 };
 
 class DebugInfo {

@@ -129,8 +129,8 @@ void ProcessImage::remember_probes(const PlannedModule& module, const AttachedPr
   }
 }
 
-void ProcessImage::name_stack(StackId id) {
-  (void)stack_names_.get(id, context_.tracer, context_.symbolizer, space_);
+void ProcessImage::name_stacks(std::span<const StackId> ids) {
+  stack_names_.name(ids, context_.tracer, context_.symbolizer, space_);
 }
 
 /// A process that is gone, or has only its exit left to be seen, keeps the figures it had when it was last looked at.

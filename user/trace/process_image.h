@@ -5,6 +5,7 @@
 #include <chrono>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -53,8 +54,8 @@ class ProcessImage {
     if (ranges_) ranges_->update();
   }
 
-  /// Names a stack while its libraries are mapped.
-  void name_stack(StackId id);
+  /// Names stacks while their libraries are mapped.
+  void name_stacks(std::span<const StackId> ids);
   /// The state now. `older` marks an age pass that has just been run.
   [[nodiscard]] Snapshot snapshot(EndReason end, std::optional<std::chrono::nanoseconds> older);
   /// Samples at this rung from now on; for runs that sample.

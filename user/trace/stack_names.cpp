@@ -2,6 +2,7 @@
 #include "user/trace/stack_names.h"
 
 #include <memory>
+#include <utility>
 
 namespace alloctrail {
 namespace {
@@ -26,25 +27,39 @@ void StackNames::resolve(const std::vector<Addr>& addresses, Symbolizer& symboli
       frames_[raw(unknown[i])].push_back(std::make_shared<const Frame>(std::move(frame)));
 }
 
-const Stack& StackNames::get(StackId id, const Tracer& tracer, Symbolizer& symbolizer, const AddressSpace& space) {
-  const auto known = stacks_.find(raw(id));
-  if (known != stacks_.end()) return known->second;
-  const RawStack stack = tracer.stack(id);
+void StackNames::name(std::span<const StackId> ids, const Tracer& tracer, Symbolizer& symbolizer,
+                      const AddressSpace& space) {
+  std::vector<std::pair<StackId, RawStack>> fresh;
   std::vector<Addr> calls;
-  for (size_t i = 0; i < stack.addresses.size(); ++i) calls.push_back(address_of_call(stack, i));
-  resolve(calls, symbolizer, space);
-  SharedFrames frames;
-  for (const Addr call : calls) {
-    const SharedFrames& here = frames_[raw(call)];
-    frames.insert(frames.end(), here.begin(), here.end());
+  for (const StackId id : ids) {
+    if (stacks_.contains(raw(id))) continue;
+    const RawStack& stack = fresh.emplace_back(id, tracer.stack(id)).second;
+    for (size_t i = 0; i < stack.addresses.size(); ++i) calls.push_back(address_of_call(stack, i));
   }
-  // Code in anonymous memory can be replaced without a sign.
-  for (const Addr call : calls) {
-    const auto entry = frames_.find(raw(call));
+  resolve(calls, symbolizer, space);
+  for (const auto& [id, stack] : fresh) {
+    SharedFrames frames;
+    for (size_t i = 0; i < stack.addresses.size(); ++i) {
+      const SharedFrames& here = frames_[raw(address_of_call(stack, i))];
+      frames.insert(frames.end(), here.begin(), here.end());
+    }
+    frames.shrink_to_fit();
+    stacks_.try_emplace(raw(id), Stack{.frames = Frames(std::move(frames)), .status = stack.status});
+  }
+  forget_anonymous(calls);
+}
+
+/// Code in anonymous memory can be replaced without a sign.
+void StackNames::forget_anonymous(const std::vector<Addr>& addresses) {
+  for (const Addr address : addresses) {
+    const auto entry = frames_.find(raw(address));
     if (entry != frames_.end() && entry->second.front()->module.empty()) frames_.erase(entry);
   }
-  frames.shrink_to_fit();
-  return stacks_.emplace(raw(id), Stack{.frames = Frames(std::move(frames)), .status = stack.status}).first->second;
+}
+
+const Stack& StackNames::get(StackId id, const Tracer& tracer, Symbolizer& symbolizer, const AddressSpace& space) {
+  name(std::span(&id, 1), tracer, symbolizer, space);
+  return stacks_.at(raw(id));
 }
 
 }  // namespace alloctrail

@@ -15,6 +15,8 @@
 namespace alloctrail {
 namespace {
 
+constexpr size_t kMaxStacksAtOnce = 64;
+
 Error no_allocator(Tgid pid) {
   return Error{.kind = ErrorKind::NotSupported,
                .message = fmt::format("no allocator found in process {}", raw(pid)),
@@ -146,18 +148,39 @@ std::vector<Snapshot> Trace::handle_events() {
   // In order, so that stacks are named by what was mapped when they were seen. That can take long: meanwhile the
   // LoadWatch sees to new libraries.
   std::vector<Snapshot> ended = std::exchange(ended_early_, {});
-  for (auto events = tracer_->take_events(); !events.empty(); events = tracer_->take_events())
-    for (const KernelEvent& event : events) handle(event, ended);
+  for (auto events = tracer_->take_events(); !events.empty(); events = tracer_->take_events()) {
+    for (std::span<const KernelEvent> rest = events; !rest.empty();) {
+      if (rest.front().kind == AT_EVENT_STACK) {
+        rest = rest.subspan(name_stacks_in_front(rest));
+      } else {
+        handle(rest.front(), ended);
+        rest = rest.subspan(1);
+      }
+    }
+  }
   for (ProcessImage& image : images_) image.update_ranges();
   collect_exits(ended);
   return ended;
+}
+
+/// Those of one process that were seen one after the other are named together, though not so many that new libraries wait
+/// for long. Returns how many.
+size_t Trace::name_stacks_in_front(std::span<const KernelEvent> events) {
+  const Slot slot = events.front().slot;
+  std::vector<StackId> ids;
+  for (const KernelEvent& event : events) {
+    if (event.kind != AT_EVENT_STACK || event.slot != slot || ids.size() == kMaxStacksAtOnce) break;
+    ids.push_back(StackId{event.value});
+  }
+  if (const auto image = image_of(slot); image != images_.end()) image->name_stacks(ids);
+  return ids.size();
 }
 
 void Trace::handle(const KernelEvent& event, std::vector<Snapshot>& ended) {
   const auto image = image_of(event.slot);
   if (image == images_.end()) return;
   switch (event.kind) {
-    case AT_EVENT_STACK: image->name_stack(StackId{event.value}); break;
+    case AT_EVENT_STACK: break;  // see name_stacks_in_front()
     case AT_EVENT_EXEC: follow_exec(image, ended); break;
     case AT_EVENT_DLOPEN: follow_load(*image); break;
   }

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -70,6 +71,7 @@ class Trace {
   [[nodiscard]] TraceContext context() {
     return {*tracer_, ranges_.get(), probes_, *unwinding_, symbolizer_, options_.tracer.sample_rates};
   }
+  size_t name_stacks_in_front(std::span<const KernelEvent> events);
   void handle(const KernelEvent& event, std::vector<Snapshot>& ended);
   void follow_exec(Images::iterator image, std::vector<Snapshot>& ended);
   void follow_load(ProcessImage& image);
