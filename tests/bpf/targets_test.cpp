@@ -9,11 +9,11 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
 #include <string>
 
 #include "tests/support/kernel_test.h"
 #include "tests/support/leftovers.h"
+#include "tests/support/program_root.h"
 #include "tests/support/report.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/tracer.h"
@@ -94,17 +94,6 @@ TEST_F(Targets, PidReusedByAnotherProgramIsNotContinued) {
   const Tracer::End end = tracer->finish();
   EXPECT_EQ(end.exit_code, 0);
   EXPECT_EQ(end.reports.size(), 1U);
-}
-
-/// A root folder of its own for one program: the program and copies of the libraries it needs.
-void fill_root(const fs::path& root, const fs::path& program, const Deadline& deadline) {
-  fs::copy_file(program, root / program.filename());
-  std::istringstream words(run({"/usr/bin/ldd", program.string()}, deadline));
-  for (std::string word; words >> word;) {
-    if (!word.starts_with('/')) continue;
-    fs::create_directories((root / word.substr(1)).parent_path());
-    fs::copy_file(fs::canonical(word), root / word.substr(1));
-  }
 }
 
 class OtherNamespaces : public Targets {
