@@ -58,12 +58,13 @@ class WorkBudget {
   bool stopped_ = false;
 };
 
-enum class Nesting { Outermost, InFunctions };
+/// Compilers describe code at the top of a unit or in namespaces, and only some of it inside of types and functions.
+enum class Nesting { Outermost, Inside };
 
 struct CompileUnit {
   Dwarf_Off entry = 0;
   RangeMap functions;         ///< value: offset of the function's entry
-  RangeMap nested_functions;  ///< those declared inside of functions; looked for when the others do not have an address
+  RangeMap nested_functions;  ///< those inside of others and of types; looked for when the others do not have an address
   bool is_indexed = false;
   bool is_nested_indexed = false;
   std::unique_ptr<LineTable> lines;
@@ -80,9 +81,12 @@ struct CompileUnit {
   }
 };
 
-bool holds_functions(int tag) {
-  return tag == DW_TAG_namespace || tag == DW_TAG_class_type || tag == DW_TAG_structure_type ||
-         tag == DW_TAG_union_type || tag == DW_TAG_module;
+bool is_namespace(int tag) {
+  return tag == DW_TAG_namespace || tag == DW_TAG_module;
+}
+
+bool is_type_with_functions(int tag) {
+  return tag == DW_TAG_class_type || tag == DW_TAG_structure_type || tag == DW_TAG_union_type;
 }
 
 bool is_scope(int tag) {
@@ -192,7 +196,8 @@ void DebugInfo::Impl::collect_functions(Dwarf_Die parent, Nesting nesting, int d
     const int tag = dwarf_tag(&entry);
     const bool is_function = tag == DW_TAG_subprogram;
     if (is_function) add_ranges(entry, dwarf_dieoffset(&entry), out);
-    const bool descend = holds_functions(tag) || (nesting == Nesting::InFunctions && (is_function || is_scope(tag)));
+    const bool descend = is_namespace(tag) || (nesting == Nesting::Inside &&
+                                               (is_function || is_scope(tag) || is_type_with_functions(tag)));
     if (descend) collect_functions(entry, nesting, depth + 1, out);
   } while (dwarf_siblingof(&entry, &entry) == 0);
 }
@@ -209,7 +214,7 @@ std::optional<Dwarf_Die> DebugInfo::Impl::function_at(CompileUnit& unit, uint64_
   unit.is_indexed = true;
   auto offset = unit.functions.find(address);
   if (!offset) {
-    if (!unit.is_nested_indexed) unit.nested_functions = index_functions(unit, Nesting::InFunctions);
+    if (!unit.is_nested_indexed) unit.nested_functions = index_functions(unit, Nesting::Inside);
     unit.is_nested_indexed = true;
     offset = unit.nested_functions.find(address);
   }
