@@ -94,7 +94,8 @@ std::optional<uint64_t> DwarfFile::bytes_to_unpack(const ElfImage& file) {
     sum = section.unpacked_bytes > UINT64_MAX - sum ? UINT64_MAX : sum + section.unpacked_bytes;
   }
   if (sum > max_unpacked_bytes_) {
-    problem_ = fmt::format("its debug information takes {} MiB when unpacked, more than the {} MiB there are for it",
+    problem_ = fmt::format("its debug information takes {} MiB when unpacked, more than the {} MiB there are for "
+                           "it; files that objcopy --decompress-debug-sections has unpacked are read in place",
                            sum >> 20, max_unpacked_bytes_ >> 20);
     return std::nullopt;
   }
