@@ -17,6 +17,7 @@
 #include <random>
 #include <string>
 
+#include "tests/support/temp_dir.h"
 #include "tests/unit/symbol_fixtures.h"
 #include "user/symbols/debug_file_places.h"
 #include "user/symbols/packed_frames.h"
@@ -144,6 +145,28 @@ TEST_F(SymbolWorkerTest, FileThatEndsItTwiceIsGivenUp) {
   const auto named_answer = resolve(with_memory);
   ASSERT_TRUE(named_answer);
   EXPECT_EQ(named(*named_answer), offsets_.size());
+}
+
+TEST_F(SymbolWorkerTest, FileThatEndsItIsAProblemInTheReportAndOtherFilesAreNamed) {
+  if (!kLimitsMemory) GTEST_SKIP() << "the sanitizer needs memory without a limit";
+  const test::TempDir folder;
+  const std::string path = folder.file("hostile.so");
+  const std::vector<char> hostile = library_with_symbols(100'000);
+  std::ofstream(path, std::ios::binary).write(hostile.data(), static_cast<std::streamsize>(hostile.size()));
+  const test::LoadedFile bad(path);
+  const test::LoadedFile good(fixture_path("symbols_dwarf5"));
+  Symbolizer symbolizer({}, {.memory_bytes = 4 << 20});
+  const std::vector<Frame> unnamed = symbolizer.resolve(bad.space(), Addr{raw(bad.addresses().front())});
+  ASSERT_EQ(unnamed.size(), 1U);
+  EXPECT_EQ(unnamed.front().function, "");
+  EXPECT_EQ(unnamed.front().module, path);
+  const std::vector<std::string> problems = symbolizer.problems(bad.space());
+  ASSERT_EQ(problems.size(), 1U);
+  EXPECT_TRUE(problems.front().starts_with(path + ": names are missing: the symbol worker ended")) << problems.front();
+  size_t lines = 0;
+  for (const std::vector<Frame>& frames : symbolizer.resolve(good.space(), good.addresses())) lines += frames.front().line;
+  EXPECT_GT(lines, 0U);
+  EXPECT_TRUE(symbolizer.problems(good.space()).empty());
 }
 
 TEST_F(SymbolWorkerTest, FileCutShortWhileItIsReadEndsOnlyTheWorker) {
