@@ -52,7 +52,7 @@ inline std::vector<uint64_t> code_offsets(const std::vector<char>& image, uint64
 /// An ELF file that is mapped at address 0 with `code_bytes` of code, section 1 is all of it, and has these sections.
 inline std::vector<char> elf_image(uint64_t code_bytes, const std::vector<std::pair<std::string, std::string>>& contents,
                                    const std::vector<Elf64_Sym>& symbols = {}) {
-  std::string names("\0.text\0.symtab\0.shstrtab\0f\0", 29);
+  std::string names("\0.text\0.symtab\0.shstrtab\0f\0", 27);
   std::string bytes(sizeof(Elf64_Ehdr) + sizeof(Elf64_Phdr), '\0');
   std::vector<Elf64_Shdr> sections{{}, {1, SHT_PROGBITS, 0, 0, 0, code_bytes, 0, 0, 1, 0}};
   const auto add = [&](uint32_t name, uint32_t type, std::string_view content, uint64_t entry_bytes) {
