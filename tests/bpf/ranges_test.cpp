@@ -2,6 +2,7 @@
 // Who mapped what, against programs that know what they have mapped and against /proc/PID/maps: equal at quiet points.
 #include <gtest/gtest.h>
 
+#include <csignal>
 #include <fstream>
 #include <map>
 #include <set>
@@ -10,6 +11,7 @@
 #include <utility>
 
 #include "tests/support/kernel_test.h"
+#include "tests/support/leftovers.h"
 #include "tests/support/report.h"
 #include "tests/support/tracer.h"
 #include "tests/support/workload.h"
@@ -169,7 +171,7 @@ TEST_F(Ranges, TracerThatStartsInTheMiddle) {
 
 TEST_F(Ranges, TracerThatStartsWhileEightThreadsAreAtIt) {
   Workload workload({WORKLOAD_DIR "/ranges"}, deadline);
-  workload.go_without_truth("neighbours 400000");
+  workload.go_without_truth("neighbours 60000");
   Tracer tracer({workload.pid()}, deadline);
   for (int i = 0; i < 5; ++i) {
     const json busy = tracer.snapshot().at("mapped");
@@ -245,6 +247,31 @@ TEST_F(Ranges, ExitReportsWhatStood) {
   EXPECT_EQ(end.reports[0].at("end"), "exited");
   EXPECT_EQ(sums_since_attach(end.reports[0]), sums_of(truth));
   EXPECT_FALSE(end.reports[0].at("mapped").at("maps").at("compared").get<bool>());
+}
+
+TEST_F(Ranges, ProcessKilledWhileItIsReadEndsAsAnyOther) {
+  Workload workload({WORKLOAD_DIR "/ranges"}, deadline);
+  Tracer tracer({workload.pid()}, deadline, {"--interval", "10ms"});
+  workload.go_without_truth("neighbours 100000000");
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(tracer.next_report().at("mapped").at("balanced").get<bool>());
+  workload.child().signal(SIGKILL);
+  const Tracer::End end = tracer.wait_end();
+  EXPECT_EQ(end.exit_code, 0) << end.error_text;
+  ASSERT_FALSE(end.reports.empty());
+  EXPECT_EQ(end.reports.back().at("end"), "exited");
+  EXPECT_TRUE(end.reports.back().at("mapped").at("balanced").get<bool>());
+}
+
+TEST_F(Ranges, ProcessWhoseMainThreadHasEnded) {
+  Workload workload({WORKLOAD_DIR "/ranges", "leaderless"}, deadline);
+  wait_until_zombie(workload.pid(), deadline);
+  Tracer tracer({workload.pid()}, deadline);
+  const json truth = workload.go("remapping");
+  const json report = tracer.snapshot();
+  EXPECT_EQ(sums_since_attach(report), sums_of(truth));
+  EXPECT_EQ(report.at("mapped").at("maps").at("missing_bytes"), 0);
+  EXPECT_EQ(report.at("mapped").at("maps").at("excess_bytes"), 0);
+  EXPECT_TRUE(report.at("mapped").at("maps").at("compared").get<bool>());
 }
 
 TEST_F(Ranges, LeftOutWhereNotWanted) {

@@ -71,7 +71,7 @@ for line in sys.stdin:
 )";
 
 TEST_F(Mappings, PythonThreadsThatMapAndAllocate) {
-  Workload python({.arguments = {"/usr/bin/python3", "-c", kPythonScript}}, deadline);
+  Workload python(std::vector<std::string>{"/usr/bin/python3", "-c", kPythonScript}, deadline);
   Tracer tracer({python.pid()}, deadline);
   python.go();
   const json report = tracer.snapshot();
@@ -111,9 +111,9 @@ TEST_F(Mappings, JemallocInRedisItsPurgesAndAForkToSave) {
 }
 
 TEST_F(Mappings, MuslsOwnMaps) {
-  Workload musl({WORKLOAD_DIR "/oracle_musl_static"}, deadline);
+  Workload musl({WORKLOAD_DIR "/oracle_musl_static", "4", "2000"}, deadline);
   Tracer tracer({musl.pid()}, deadline);
-  musl.go();
+  musl.go("1");
   const json report = tracer.snapshot();
   expect_explained(report);
   EXPECT_GT(since_attach(report, "allocator"), 0);
@@ -132,7 +132,7 @@ require('readline').createInterface({input: process.stdin}).on('line', () => {
 
 TEST_F(Mappings, NodeMapsItsHeapItself) {
   if (!std::filesystem::exists("/usr/bin/node")) return skip_or_fail("package nodejs is not installed");
-  Workload node({.arguments = {"/usr/bin/node", "-e", kNodeScript}}, deadline);
+  Workload node(std::vector<std::string>{"/usr/bin/node", "-e", kNodeScript}, deadline);
   Tracer tracer({node.pid()}, deadline);
   for (int i = 0; i < 3; ++i) {
     node.go();

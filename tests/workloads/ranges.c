@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * ranges STORY: maps and unmaps memory in every way there is, and knows what stands: bytes by thread and kind. One story a
- * line read, printed at a quiet point. Nothing in here allocates unless the story is about that. */
+ * ranges [leaderless]: maps and unmaps memory in every way there is, and knows what stands: bytes by thread and kind. One
+ * story a line read, printed at a quiet point; told by another thread if the main thread is to end first. Nothing in here
+ * allocates unless the story is about that. */
 #include "truth.h"
 
 #include <errno.h>
@@ -384,20 +385,28 @@ static void tell(const char* story) {
   COUNTED(many);
 }
 
-int main(int argc, char** argv) {
+static void* tell_stories(void* arguments) {
   char line[64];
-  (void)argc;
-  void* first = malloc(1); /* what makes the heap is older than any story */
-  TRUTH_HIDE(first);
-  free(first);
   truth_ready();
   while (truth_wait_go(line, sizeof(line))) {
     if (strcmp(line, "exec") == 0) {
-      execv("/proc/self/exe", argv);
+      execv("/proc/self/exe", arguments);
       _exit(6);
     }
     tell(line);
     print_standing();
   }
   _exit(0);
+}
+
+int main(int argc, char** argv) {
+  void* first = malloc(1); /* what makes the heap is older than any story */
+  TRUTH_HIDE(first);
+  free(first);
+  if (argc > 1) {
+    pthread_t teller;
+    must(pthread_create(&teller, NULL, tell_stories, argv) == 0, "pthread_create");
+    pthread_exit(NULL);
+  }
+  tell_stories(argv);
 }
