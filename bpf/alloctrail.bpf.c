@@ -2,10 +2,12 @@
 /* The kernel half, one translation unit: every program reads what its probe knows and calls one stage.
  *
  *   probe -> pair (pair.h) -> unwind (stack.h) -> account (site.h, live.h) -> maps (maps.h), read by user space
+ *   fault -------------------> unwind (stack.h) -> account (fault.h) --------> maps (fault.h)
  *
  * The attach cookie (alloctrail/probe.h) says which function, argument shape and process a probe stands for, so one
  * program serves every allocating function and one every releasing function, and one link a whole library. */
 #include "bpf/age.h"
+#include "bpf/fault.h"
 #include "bpf/lifecycle.h"
 #include "bpf/oom.h"
 #include "bpf/pair.h"
@@ -116,6 +118,14 @@ int at_find_address_spaces(struct bpf_iter__task *ctx)
   struct task_struct___range *task = (struct task_struct___range *)ctx->task;
 
   if (task) note_address_space(task);
+  return 0;
+}
+
+/* Page faults of the targets' threads: loaded only where they are asked for. */
+SEC("perf_event")
+int at_fault(struct bpf_perf_event_data *ctx)
+{
+  on_fault(ctx);
   return 0;
 }
 

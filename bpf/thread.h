@@ -23,8 +23,18 @@ struct call {
   __u16 reserved;
 };
 
+/* The range in which the thread last touched memory (fault.h), true as long as the figures of its mm are the same. */
+struct known_range {
+  __u64 start;
+  __u64 end; /* 0: none */
+  __u64 mapped_pages;
+  __u32 range_count;
+  __u32 kind; /* enum at_touched_kind */
+};
+
 struct thread_state {
   struct call call;
+  struct known_range range;
   __u64 handed_on;    /* block last released by a function that may pass it on to another probed release */
   __u64 handed_on_sp; /* stack pointer at that function's entry */
   __u32 slot;
@@ -51,6 +61,7 @@ static __always_inline struct thread_state *thread_state_of_slot(__u32 slot)
     state->call.sp = 0;
     state->call.has_aside = 0;
     state->handed_on = 0;
+    state->range.end = 0;
     state->thread = 0;
     state->slot = slot;
   }

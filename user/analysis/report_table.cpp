@@ -89,6 +89,7 @@ class ViewBuilder {
     view_.balance = balance(now_);
     view_.mapped = mapped_view(now_, query_.only_tid);
     view_.top = query_.top;
+    if (now_.faults) view_.faults = fault_view(now_, previous_, query_);
     add_totals();
     add_threads();
     add_sites();

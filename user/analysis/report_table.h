@@ -13,27 +13,15 @@
 #include "user/analysis/balance.h"
 #include "user/analysis/call_tree.h"
 #include "user/analysis/change.h"
+#include "user/analysis/fault_table.h"
 #include "user/analysis/interval.h"
 #include "user/analysis/limit_history.h"
 #include "user/analysis/mapped_table.h"
+#include "user/analysis/report_query.h"
 #include "user/analysis/shown_frames.h"
 #include "user/model/snapshot.h"
 
 namespace alloctrail {
-
-/// How a report shows the stacks.
-enum class StackLayout {
-  List,  ///< one below the other
-  Tree,  ///< as a call tree
-};
-
-/// What the user asked to see of a snapshot.
-struct ReportQuery {
-  std::optional<size_t> top;    ///< rows of each table; none: all
-  std::optional<Tid> only_tid;  ///< only this thread's rows; the totals stay those of the process
-  FrameChoice frames = FrameChoice::Callers;
-  StackLayout stacks = StackLayout::List;
-};
 
 /// What a row stands for: blocks allocated and freed since the attach.
 struct Usage {
@@ -117,6 +105,7 @@ struct ReportView {
   std::optional<Balance> balance;    ///< of the resident memory
   std::optional<MappedView> mapped;  ///< who mapped what
   std::optional<size_t> top;         ///< rows to show of what is not cut here: ReportQuery::top
+  std::optional<FaultView> faults;   ///< if they are watched
   std::optional<LimitView> limit;    ///< set by whoever keeps the history
   Ranking ranking = Ranking::Outstanding;
   bool has_previous = false;  ///< rates and changes refer to the report before

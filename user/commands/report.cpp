@@ -127,7 +127,9 @@ Result<ExitCode> run_report(const ReportOptions& options) {
   if (!signals) return std::move(signals).error();
   auto reporter = Reporter::open(options);
   if (!reporter) return std::move(reporter).error();
-  auto trace = start_trace(options.tracing, {.ranges = options.no_mappings ? RangeTracking::Off : RangeTracking::On});
+  // Its tracepoints would be hit by every system call of the machine.
+  const bool no_ranges = options.no_mappings || options.tracing.growth;
+  auto trace = start_trace(options.tracing, {.ranges = no_ranges ? RangeTracking::Off : RangeTracking::On});
   if (!trace) return std::move(trace).error();
   std::string warning;
   DeathWatch deaths = DeathWatch::start(**trace, warning);

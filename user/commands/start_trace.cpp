@@ -23,6 +23,10 @@ TraceOptions trace_options(const TracingOptions& options, TraceExtras extras) {
     result.tracer.sample_rates = SampleRates{.lowest_bytes = *options.sample_rate_bytes};
     result.first_rung = 1;
   }
+  if (options.growth) {
+    result.tracer.accounting = HeapAccounting::Off;
+    result.tracer.fault_interval = options.fault_interval;
+  }
   result.probe_kind = options.probe_kind;
   result.older = options.older;
   return result;

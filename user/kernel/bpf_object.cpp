@@ -63,16 +63,21 @@ void set_config(at_config& config, const TracerOptions& options) {
 }
 
 void set_sizes(alloctrail_bpf& skeleton, const TracerOptions& options, const at_config& config) {
+  const bool heap = options.accounting == HeapAccounting::On;
   bpf_map__set_max_entries(skeleton.maps.live_buckets, config.live_buckets);
   bpf_map__set_max_entries(skeleton.maps.live_spill, live_table_size(options.max_live_blocks).spilled);
-  bpf_map__set_max_entries(skeleton.maps.site_ids, options.max_sites);
+  bpf_map__set_max_entries(skeleton.maps.site_ids, heap ? options.max_sites : 1);
   bpf_map__set_max_entries(skeleton.maps.stack_ids, options.max_stacks);
-  bpf_map__set_max_entries(skeleton.maps.sites, config.max_sites);
+  bpf_map__set_max_entries(skeleton.maps.sites, heap ? config.max_sites : 1);
   bpf_map__set_max_entries(skeleton.maps.site_samples, config.samples != 0 ? config.max_sites : 1);
   if (config.samples == 0) bpf_map__set_max_entries(skeleton.maps.sample_classes, 1);
   bpf_map__set_max_entries(skeleton.maps.stacks, config.max_stacks);
   bpf_map__set_max_entries(skeleton.maps.frames, config.max_frames);
   bpf_map__set_max_entries(skeleton.maps.threads, config.max_threads);
+  if (!options.fault_interval) return;
+  bpf_map__set_max_entries(skeleton.maps.fault_site_ids, options.max_sites);
+  bpf_map__set_max_entries(skeleton.maps.fault_sites, config.max_sites);
+  bpf_map__set_max_entries(skeleton.maps.fault_counters, AT_MAX_SLOTS);
 }
 
 void set_attach_types(alloctrail_bpf& skeleton, ProbeKind kind) {
@@ -97,19 +102,27 @@ void choose_range_programs(alloctrail_bpf& skeleton, RangeTracking ranges) {
   }
 }
 
+bool traces_processes(const TracerOptions& options) {
+  return options.accounting == HeapAccounting::On || options.fault_interval;
+}
+
 /// A program that is not needed is not loaded; its absence costs nothing.
 void choose_programs(alloctrail_bpf& skeleton, const TracerOptions& options) {
   const auto& programs = skeleton.progs;
   if (options.accounting == HeapAccounting::Off) {
-    for (bpf_program* program : {programs.at_allocate, programs.at_release, programs.at_loader, programs.at_exec,
-                                 programs.at_exit, programs.at_age, programs.at_age_spill})
+    for (bpf_program* program : {programs.at_allocate, programs.at_release, programs.at_age, programs.at_age_spill})
+      bpf_program__set_autoload(program, false);
+    bpf_map__set_max_entries(skeleton.maps.probe_hits, 1);
+  }
+  if (!traces_processes(options)) {
+    for (bpf_program* program : {programs.at_loader, programs.at_exec, programs.at_exit})
       bpf_program__set_autoload(program, false);
     bpf_map__set_max_entries(skeleton.maps.unwind_blocks, 1);
     bpf_map__set_max_entries(skeleton.maps.unwind_sides, 1);
     bpf_map__set_max_entries(skeleton.maps.counters, 1);
-    bpf_map__set_max_entries(skeleton.maps.probe_hits, 1);
   }
   choose_range_programs(skeleton, options.ranges);
+  bpf_program__set_autoload(programs.at_fault, options.fault_interval.has_value());
   for (const OomProgram& program : oom_programs(skeleton)) bpf_program__set_autoload(program.program, false);
   if (options.oom != OomWatch::Nobody) {
     choose_oom_programs(skeleton, options.reclaim);
@@ -122,9 +135,10 @@ void choose_programs(alloctrail_bpf& skeleton, const TracerOptions& options) {
   skeleton.rodata->oom_cfg.ring_bytes = bpf_map__max_entries(skeleton.maps.oom_records);
 }
 
-/// The limits of an object that accounts nothing.
-TracerOptions without_tables(TracerOptions options) {
-  options.max_live_blocks = 1;
+/// The limits of an object that accounts less.
+TracerOptions without_unused_tables(TracerOptions options) {
+  if (options.accounting == HeapAccounting::Off) options.max_live_blocks = 1;
+  if (traces_processes(options)) return options;
   options.max_sites = 1;
   options.max_stacks = 1;
   options.max_threads = 1;
@@ -139,6 +153,7 @@ void reserve_first_elements(BpfObject& object) {
   cursors.stacks = 1;
   cursors.frames = 1;
   cursors.threads = 1;
+  object.fault_cursor[0] = 1;
   object.stacks[AT_STACK_NONE].status = AT_STACK_table_full;
 }
 
@@ -182,13 +197,15 @@ Status map_arrays(BpfObject& object) {
   if (auto s = map_array(object.stacks, maps.stacks); !s) return s;
   if (auto s = map_array(object.frames, maps.frames); !s) return s;
   if (auto s = map_array(object.threads, maps.threads); !s) return s;
+  if (auto s = map_array(object.fault_sites, maps.fault_sites); !s) return s;
+  if (auto s = map_array(object.fault_cursor, maps.fault_cursor); !s) return s;
   return map_array(object.cursors, maps.cursors);
 }
 
 }  // namespace
 
 Result<BpfObject> load_bpf_object(const TracerOptions& asked) {
-  const TracerOptions options = asked.accounting == HeapAccounting::On ? asked : without_tables(asked);
+  const TracerOptions options = without_unused_tables(asked);
   libbpf_set_print(keep_libbpf_message);
   last_libbpf_message().clear();
   BpfObject object;

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "alloctrail/config.h"
+#include "alloctrail/faults.h"
 #include "alloctrail/live_table.h"
 #include "alloctrail/oom.h"
 #include "alloctrail/records.h"
@@ -45,6 +46,8 @@ struct BpfObject {
   ArrayView<uint64_t> frames;
   ArrayView<at_thread> threads;
   ArrayView<at_cursors> cursors;
+  ArrayView<at_fault_site> fault_sites;
+  ArrayView<uint64_t> fault_cursor;
 };
 
 [[nodiscard]] Result<BpfObject> load_bpf_object(const TracerOptions& options);

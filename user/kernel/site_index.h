@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which elements of the sites table belong to which slot. The table is append-only, so only its new end is looked at.
+// Which elements of a table of sites belong to which slot. Such a table is append-only, so only its new end is looked at.
 #pragma once
 
 #include <map>
@@ -11,10 +11,12 @@
 
 namespace alloctrail {
 
+/// `Element`: at_site or at_fault_site.
+template <class Element>
 class SiteIndex {
  public:
   /// Takes in the elements up to `cursor`. One that a CPU has reserved but not yet filled is looked at again next time.
-  void update(const ArrayView<at_site>& sites, uint64_t cursor) {
+  void update(const ArrayView<Element>& sites, uint64_t cursor) {
     const uint32_t end = cursor < sites.size() ? static_cast<uint32_t>(cursor) : sites.size();
     for (; seen_ < end; ++seen_) unfilled_.push_back(seen_);
     std::vector<uint32_t> still_unfilled;

@@ -91,7 +91,8 @@ void Tracer::PointLists::add(const PlannedProbe& probe, uint32_t index, Slot slo
   }
 }
 
-Tracer::Tracer(std::unique_ptr<BpfObject> object, ProbeKind kind) : object_(std::move(object)), kind_(kind) {}
+Tracer::Tracer(std::unique_ptr<BpfObject> object, const TracerOptions& options)
+    : object_(std::move(object)), kind_(options.probe_kind), fault_interval_(options.fault_interval) {}
 
 Tracer::~Tracer() {
   while (!links_.empty()) detach(links_.begin()->first);
@@ -101,7 +102,7 @@ Result<std::unique_ptr<Tracer>> Tracer::load(const TracerOptions& options) {
   auto object = load_bpf_object(options);
   if (!object) return std::move(object).error();
   std::unique_ptr<Tracer> tracer(
-      new Tracer(std::make_unique<BpfObject>(*std::move(object)), options.probe_kind));
+      new Tracer(std::make_unique<BpfObject>(*std::move(object)), options));
   if (auto started = tracer->start(); !started) return std::move(started).error();
   return tracer;
 }
@@ -218,6 +219,15 @@ Status Tracer::attach_loader(Slot slot, Tid thread, int file_fd, uint64_t file_o
   return ok();
 }
 
+Status Tracer::watch_faults(Slot slot) {
+  ALLOCTRAIL_CHECK(fault_interval_);
+  auto events =
+      FaultEvents::open(pids_[slot], bpf_program__fd(object_->skeleton->progs.at_fault), *fault_interval_);
+  if (!events) return std::move(events).error();
+  fault_events_.insert_or_assign(slot, *std::move(events));
+  return ok();
+}
+
 Result<PooledUnwindTable> Tracer::add_unwind_table(const UnwindTable& table) { return unwind_pool_.add(table); }
 
 Status Tracer::publish_mappings(Slot slot, std::span<const at_unwind_mapping> mappings, uint32_t loads) {
@@ -227,6 +237,7 @@ Status Tracer::publish_mappings(Slot slot, std::span<const at_unwind_mapping> ma
 uint32_t Tracer::loads(Slot slot) const { return unwind_pool_.loads(slot); }
 
 void Tracer::detach(Slot slot) {
+  fault_events_.erase(slot);
   const auto found = links_.find(slot);
   if (found == links_.end()) return;
   custodian_->run([&] {
@@ -275,6 +286,31 @@ std::vector<RawSite> Tracer::sites(Slot slot) {
     row.allocated = {.bytes = site.allocated_bytes, .blocks = site.allocated_blocks};
     row.older = {.bytes = site.older_bytes, .blocks = site.older_blocks};
     result.push_back(row);
+  }
+  return result;
+}
+
+std::vector<RawFaultSite> Tracer::fault_sites(Slot slot) {
+  fault_index_.update(object_->fault_sites, object_->fault_cursor[0]);
+  std::vector<RawFaultSite> result;
+  for (const uint32_t index : fault_index_.of(slot)) {
+    volatile at_fault_site& site = object_->fault_sites[index];
+    result.push_back({.thread = site.thread,
+                      .stack = StackId(site.stack),
+                      .kind = static_cast<at_touched_kind>(site.kind),
+                      .samples = site.samples,
+                      .last_address = Addr(site.last_address)});
+  }
+  return result;
+}
+
+/// The program's counters first: what comes in between is no fault that it has missed.
+FaultCounts Tracer::fault_counts(Slot slot) const {
+  FaultCounts result;
+  result.program = sum_over_cpus<at_fault_counters>(bpf_map__fd(object_->skeleton->maps.fault_counters), raw(slot));
+  if (const auto events = fault_events_.find(slot); events != fault_events_.end()) {
+    result.counted = events->second.counted();
+    result.uncertain_threads = events->second.uncertain_threads();
   }
   return result;
 }

@@ -14,12 +14,14 @@
 #include <vector>
 
 #include "alloctrail/counters.h"
+#include "alloctrail/faults.h"
 #include "alloctrail/records.h"
 #include "alloctrail/sampling.h"
 #include "user/elf/probe_plan.h"
 #include "user/handles.h"
 #include "user/ids.h"
 #include "user/kernel/custodian.h"
+#include "user/kernel/fault_events.h"
 #include "user/kernel/load_notices.h"
 #include "user/kernel/oom_feed.h"
 #include "user/kernel/probe_link.h"
@@ -48,6 +50,7 @@ struct TracerOptions {
   RangeTracking ranges = RangeTracking::Off;
   ReclaimNotices reclaim = ReclaimNotices::Off;
   uint32_t max_live_blocks = 1u << 21;
+  std::optional<uint32_t> fault_interval = std::nullopt;  ///< every how manieth page fault is sampled; none: they are not watched
   uint32_t max_sites = 1u << 18;
   uint32_t max_stacks = 1u << 16;
   uint32_t max_threads = 1u << 14;
@@ -99,6 +102,21 @@ struct AttachedProbes {
   std::vector<Refused> refused;
 };
 
+struct RawFaultSite {
+  uint32_t thread = 0;  ///< RawThread::index
+  StackId stack{};
+  at_touched_kind kind{};
+  uint64_t samples = 0;
+  Addr last_address{};
+};
+
+/// What became of a process's page faults.
+struct FaultCounts {
+  uint64_t counted = 0;  ///< by the kernel
+  at_fault_counters program{};
+  size_t uncertain_threads = 0;
+};
+
 /// Kernel memory of one map.
 struct MapMemory {
   std::string name;
@@ -134,6 +152,8 @@ class Tracer {
   }
   /// Attaches the notice of library loads to the loader's `_dl_debug_state`.
   [[nodiscard]] Status attach_loader(Slot slot, Tid thread, int file_fd, uint64_t file_offset);
+  /// Watches the page faults of a process's threads, present and to come.
+  [[nodiscard]] Status watch_faults(Slot slot);
   /// Adds a file's unwind table to those all processes share.
   [[nodiscard]] Result<PooledUnwindTable> add_unwind_table(const UnwindTable& table);
   /// From now on stacks of this slot are walked by the tables of these mappings (by ascending start). Without, and before
@@ -159,6 +179,8 @@ class Tracer {
   [[nodiscard]] at_counters counters(Slot slot) const;
   [[nodiscard]] uint64_t hits(uint32_t probe) const;
   [[nodiscard]] std::vector<RawSite> sites(Slot slot);
+  [[nodiscard]] std::vector<RawFaultSite> fault_sites(Slot slot);
+  [[nodiscard]] FaultCounts fault_counts(Slot slot) const;
   [[nodiscard]] RawStack stack(StackId id) const;
   [[nodiscard]] RawThread thread(uint32_t index) const;
   /// Fills RawSite::older with the blocks that are older than `age` now.
@@ -180,7 +202,7 @@ class Tracer {
   };
   struct PointLists;
 
-  Tracer(std::unique_ptr<BpfObject> object, ProbeKind kind);
+  Tracer(std::unique_ptr<BpfObject> object, const TracerOptions& options);
   Status start();
   Status write_slot(Slot slot, at_slot value);
   [[nodiscard]] ProbeKind plain_kind() const { return kind_ == ProbeKind::Perf ? ProbeKind::Perf : ProbeKind::Multi; }
@@ -194,7 +216,10 @@ class Tracer {
   std::vector<KernelEvent> pending_events_;
   std::map<Slot, SlotLinks> links_;
   std::map<Slot, Tgid> pids_;
-  SiteIndex index_;
+  SiteIndex<at_site> index_;
+  SiteIndex<at_fault_site> fault_index_;
+  std::map<Slot, FaultEvents> fault_events_;
+  std::optional<uint32_t> fault_interval_;
   uint32_t next_slot_ = 1;
   uint32_t next_probe_ = 0;
 };

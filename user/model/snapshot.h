@@ -17,6 +17,7 @@
 #include "alloctrail/counters.h"
 #include "alloctrail/records.h"
 #include "user/ids.h"
+#include "user/model/faults.h"
 #include "user/model/mapped.h"
 #include "user/model/memory.h"
 #include "user/model/residence.h"
@@ -118,6 +119,7 @@ struct Thread {
   Amount freed;     ///< blocks this thread allocated, whoever freed them
   Amount older;     ///< outstanding blocks older than ReportQuery::older; only if that was asked
   Sampled sampled = {};  ///< what of the amounts above is estimated
+  uint64_t touched_bytes = 0;  ///< by page faults; only if they are watched
   [[nodiscard]] Amount outstanding() const { return allocated - freed; }
 };
 
@@ -168,9 +170,11 @@ struct Snapshot {
   ProcessFigures process;
   std::optional<Residence> residence;  ///< none if smaps cannot be read; may be older than the snapshot
   std::optional<MemoryBounds> bounds;  ///< none after an exit
-  std::vector<Thread> threads;         ///< every thread that has allocated; order of first allocation
+  std::optional<Faults> faults;        ///< none if they are not watched
+  bool heap_traced = true;             ///< allocator calls are; else there are no sites
+  std::vector<Thread> threads;         ///< every thread that has allocated or touched memory; order of first sight
   std::vector<Site> sites;
-  std::vector<Stack> stacks;           ///< those the sites and the mapped ranges refer to
+  std::vector<Stack> stacks;           ///< those the sites of blocks and faults and the mapped ranges refer to
   std::optional<Mapped> mapped;        ///< none if mapped ranges are not tracked
   std::vector<Probe> probes;
   at_counters counters{};

@@ -23,6 +23,7 @@ void declare_contents(CLI::App& app, ReportOptions& o) {
   group.value("--top", "N", "rows of each table [10; JSON: all]", "a number from 1 to 1000000",
               [&](const std::string& text) { return store<uint64_t>(parse_count(text), 1, 1'000'000, o.top); });
   declare_filters(group, o.tracing);
+  declare_growth(group, o.tracing);
   group.value("-t,--tid", "TID", "list only this thread of the -p processes", "a thread id from 1 to 4194304",
               [&](const std::string& text) { return store<uint64_t>(parse_number(text), 1, kMaxPid, o.tid); });
   group.flag("--no-mappings", "leave out who maps memory; spares each system call of this host some 30 ns", o.no_mappings);
@@ -71,6 +72,10 @@ OutputFormat chosen_format(const ReportOptions& o, const JsonFlags& json) {
 /// The rules that concern several options at once.
 Status check_report(const ReportOptions& o, const JsonFlags& json) {
   if (o.tid && o.tracing.targets.pids.empty() && !o.recording) return usage("--tid needs -p", "name the thread's process: -p PID --tid TID");
+  if (o.tracing.growth && (o.tracing.older || o.tracing.min_size_bytes != 0)) {
+    return usage("--growth knows page faults, not blocks: --older and --min-size have nothing to choose from",
+                 "leave them out, or leave out --growth to trace the allocator");
+  }
   if (json.document && json.lines) {
     return usage("--json and --json-lines exclude each other",
                  "--json writes one document at the end, --json-lines one object a line as it goes");
@@ -133,6 +138,7 @@ Subcommand declare_report(CLI::App& root) {
       "  alloctrail report -p 1234 -i 10s -n 6             six reports, 10 s apart\n"
       "  alloctrail report -p 1234 -d 1m --older 30s       what is still held 30 s after it was allocated\n"
       "  alloctrail report -p 1234 -n 1 --stacks tree      one report, its stacks as a call tree\n"
+      "  alloctrail report -p 1234 --growth -i 1m          who touches new memory; cheap enough for days\n"
       "  alloctrail report --comm nginx --json-lines -o nginx.jsonl\n"
       "  alloctrail report --min-size 4KiB -- ./server --port 8080\n"
       "  alloctrail report night.alloctrail                the last report of a recording");

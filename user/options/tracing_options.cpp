@@ -90,6 +90,14 @@ void declare_warning(OptionGroup& group, TracingOptions& o) {
               });
 }
 
+void declare_growth(OptionGroup& group, TracingOptions& o) {
+  group.flag("--growth", "who touches memory, by page faults; no allocator is probed", o.growth);
+  group.value("--fault-interval", "N", "with --growth: take every Nth page fault of a thread [61]",
+              "a number from 1 to 1000000", [&](const std::string& text) {
+                return store<uint64_t>(parse_count(text), 1, 1'000'000, o.fault_interval);
+              });
+}
+
 void declare_kernel(CLI::App& app, TracingOptions& o) {
   OptionGroup group(app, "Kernel side");
   const auto table = [&](const char* name, const char* help, const char* expected, uint64_t most, uint32_t& target) {

@@ -33,6 +33,9 @@ struct TracingOptions {
   std::optional<uint64_t> sample_rate_bytes;  ///< none: every allocation is recorded
   std::optional<std::chrono::nanoseconds> older;
   std::optional<ProbeKind> probe_kind;  ///< none: the best this kernel has
+  /// Only page faults are watched, not the allocator.
+  bool growth = false;
+  uint32_t fault_interval = 61;  ///< of --growth: a prime, so that no loop over pages keeps step with it
   uint32_t max_live_blocks = 1u << 21;
   uint32_t max_stacks = 1u << 16;
   uint32_t max_sites = 1u << 18;
@@ -47,6 +50,8 @@ void declare_targets(CLI::App& app, TargetOptions& targets);
 void declare_filters(OptionGroup& group, TracingOptions& tracing);
 /// --warn-at
 void declare_warning(OptionGroup& group, TracingOptions& tracing);
+/// --growth, --fault-interval
+void declare_growth(OptionGroup& group, TracingOptions& tracing);
 /// --max-live, --max-stacks, --max-sites, --probe-kind
 void declare_kernel(CLI::App& app, TracingOptions& tracing);
 /// Takes over the command to start, if one was given. Error: nothing to trace, or both kinds of it. `subcommand` is what

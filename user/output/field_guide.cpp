@@ -63,6 +63,9 @@ constexpr FieldEntry kGuide[] = {
      "Clean pages are taken back when memory is short."},
     {"shared", "Resident pages of shared memory.", "Divide by the processes that share it, or see Pss."},
     {"special", "Pages the kernel maps into every process: vdso, vvar.", "A few KiB, constant."},
+    {"touched", "Memory touched for the first time since the attach, by page faults (report --growth).",
+     "Touched is not kept: what was given back counts again when it is touched again. If it grows with VmRSS, its stacks "
+     "are where the growth comes from."},
     {"unexplained", "VmRSS minus all parts of the balance.",
      "The two are read a moment apart, so a busy process shows a little."},
     {"reserved", "Address space mapped without any access (PROT_NONE): guard pages, room for arenas to grow.",

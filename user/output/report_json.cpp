@@ -14,6 +14,7 @@
 #include "user/analysis/allocator_frames.h"
 #include "user/analysis/site_name.h"
 #include "user/output/frame_text.h"
+#include "user/output/fault_json.h"
 #include "user/output/memory_json.h"
 #include "user/output/units.h"
 
@@ -213,8 +214,16 @@ class StackWriter {
   Places frames_;  // by where the frame lies in memory, which is even, and whether it is the allocator's
 };
 
-void append_sites(std::string& text, const Snapshot& snapshot, const ReportView& view) {
-  StackWriter stacks(text, snapshot);
+void append_with_stack(std::string& text, Json object, StackWriter& stacks, uint32_t stack, size_t first_frame) {
+  if (text.back() == '}') text += ',';
+  text += text_of(object);
+  text.pop_back();
+  text += ",\"stack\":";
+  stacks.append(stack, first_frame);
+  text += '}';
+}
+
+void append_sites(std::string& text, const Snapshot& snapshot, const ReportView& view, StackWriter& stacks) {
   text += '[';
   for (const SiteRow& row : view.sites.rows) {
     const Thread& thread = snapshot.threads[row.thread];
@@ -224,12 +233,7 @@ void append_sites(std::string& text, const Snapshot& snapshot, const ReportView&
     const auto naming = naming_frame(stack);
     object["name"] = naming ? site_name_text(stack.frames[*naming]) : "";
     object["stack_status"] = stack_status_name(stack.status);
-    if (text.back() == '}') text += ',';
-    text += text_of(object);
-    text.pop_back();
-    text += ",\"stack\":";
-    stacks.append(row.stack, row.first_frame);
-    text += '}';
+    append_with_stack(text, std::move(object), stacks, row.stack, row.first_frame);
   }
   text += ']';
 }
@@ -323,6 +327,13 @@ Json mapped_json(const Mapped& mapped, const MappedView& view) {
             {"looked_up_bytes", mapped.check.looked_up_bytes}}}};
 }
 
+void append_faults(std::string& text, const Snapshot& snapshot, const FaultView& faults, StackWriter& stacks) {
+  text += '[';
+  for (const TouchSiteRow& row : faults.sites.rows)
+    append_with_stack(text, fault_site_json(snapshot, row), stacks, row.stack, 0);
+  text += ']';
+}
+
 Json accounting_json(const Snapshot& snapshot, const Accounting& account) {
   Json object = Json::object();
   for (const CounterLine& line : account.lines) {
@@ -403,6 +414,12 @@ Json cgroups_json(const std::vector<CgroupMemory>& cgroups) {
   return out;
 }
 
+void add_faults(Json& tail, const Snapshot& snapshot, const FaultView& faults) {
+  tail["faults_left_out"] = {{"rows", faults.sites.left_out_rows}, {"bytes", faults.sites.left_out.bytes}};
+  tail["touched"] = touched_json(snapshot, faults);
+  tail["fault_accounting"] = fault_accounting_json(snapshot, faults);
+}
+
 /// Only what is known: a process that has ended has no limits any more.
 void add_surroundings(Json& tail, const Snapshot& snapshot, const ReportView& view) {
   if (view.balance) tail["balance"] = balance_json(*view.balance);
@@ -436,7 +453,12 @@ std::string report_json(const Snapshot& snapshot, const ReportView& view) {
   std::string text = text_of(head_json(snapshot, view));
   text.pop_back();
   text += ",\"sites\":";
-  append_sites(text, snapshot, view);
+  StackWriter stacks(text, snapshot);
+  append_sites(text, snapshot, view, stacks);
+  if (view.faults) {
+    text += ",\"faults\":";
+    append_faults(text, snapshot, *view.faults, stacks);
+  }
   if (view.call_tree) {
     text += ",\"call_tree\":";
     append_call_tree(text, snapshot, *view.call_tree);
@@ -449,6 +471,7 @@ std::string report_json(const Snapshot& snapshot, const ReportView& view) {
     tail["call_tree_frameless"] = {{"bytes", view.call_tree->frameless.bytes},
                                    {"blocks", view.call_tree->frameless.blocks}};
   }
+  if (view.faults) add_faults(tail, snapshot, *view.faults);
   add_surroundings(tail, snapshot, view);
   if (view.mapped) {
     tail["mapped"] = mapped_json(*snapshot.mapped, *view.mapped);

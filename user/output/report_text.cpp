@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "user/output/balance_text.h"
+#include "user/output/fault_text.h"
 #include "user/output/limit_text.h"
 #include "user/output/mapped_text.h"
 #include "user/output/report_text_parts.h"
@@ -184,15 +185,20 @@ std::string stacks(const Snapshot& snapshot, const ReportView& view, const Repor
          left_out_line(view.stacks.left_out_rows, view.stacks.left_out, "stack", style);
 }
 
+std::string heap_text(const Snapshot& snapshot, const ReportView& view, const ReportStyle& style) {
+  return totals(snapshot, view, style) + '\n' + thread_table(snapshot, view, style) + '\n' +
+         stacks(snapshot, view, style);
+}
+
 }  // namespace
 
 std::string report_text(const Snapshot& snapshot, const ReportView& view, const ReportStyle& style) {
   return warnings(snapshot, style) + process_line(snapshot, style) + time_line(snapshot, view, style) +
          sampling_line(snapshot, style) + limit_text(view, style) + '\n' +
-         totals(snapshot, view, style) + '\n' + thread_table(snapshot, view, style) + '\n' +
-         stacks(snapshot, view, style) + '\n' +
+         (snapshot.heap_traced ? heap_text(snapshot, view, style) + '\n' : "") +
+         (view.faults ? fault_text(snapshot, view, style) + '\n' : "") +
          (view.balance ? balance_text(snapshot, *view.balance, style) + '\n' : "") +
-         mapped_text(snapshot, view, style) + accounting_text(snapshot, view, style);
+         mapped_text(snapshot, view, style) + (snapshot.heap_traced ? accounting_text(snapshot, view, style) : "");
 }
 
 }  // namespace alloctrail

@@ -71,7 +71,10 @@ Status ProcessImage::attach_mapped_files() {
   space_.mappings = *std::move(mappings);
   stack_names_.forget_addresses();
   context_.symbolizer.hold_files(space_);
-  const ProcessPlan plan = context_.probes.plan(pid(), space_.mappings);
+  if (auto watched = watch_faults(); !watched) return watched;
+  ProcessPlan plan = context_.probes.plan(pid(), space_.mappings);
+  if (context_.heap == HeapAccounting::Off)
+    for (PlannedModule& module : plan.modules) module.plan.probes.clear();  // the loader's notice stays
   for (const std::string& warning : plan.warnings) warn(warning);
   if (context_.unwinding.left_out(slot_) > 0)
     warn(fmt::format("it has more than {} executable mappings: stacks end where they lead through the others",
@@ -89,6 +92,13 @@ Status ProcessImage::attach_mapped_files() {
     if (auto kept = context_.unwinding.keep_for_good(slot_); !kept) return kept;
   refresh_figures();
   return hooked() ? ok() : std::move(first_failure);
+}
+
+Status ProcessImage::watch_faults() {
+  if (!context_.fault_interval || faults_watched_) return ok();
+  if (auto watched = context_.tracer.watch_faults(slot_); !watched) return watched;
+  faults_watched_ = true;
+  return ok();
 }
 
 void ProcessImage::warn(const std::string& warning) {
@@ -139,35 +149,100 @@ void ProcessImage::refresh_figures() {
   if (auto figures = read_figures(pid()); figures && figures->memory.vm_size_bytes != 0) figures_ = *std::move(figures);
 }
 
+/// Enters threads and stacks into a Snapshot, each once.
+class ProcessImage::SnapshotRows {
+ public:
+  SnapshotRows(ProcessImage& image, Snapshot& snapshot, bool ended) : image_(image), snapshot_(snapshot) {
+    if (ended) return;
+    for (ThreadName& thread : read_threads(image.pid())) names_[raw(thread.tid)] = std::move(thread.comm);
+  }
+
+  uint32_t thread(uint32_t index) {
+    const auto [row, is_new] = threads_.try_emplace(index, snapshot_.threads.size());
+    if (!is_new) return row->second;
+    RawThread raw_thread = image_.context_.tracer.thread(index);
+    Thread& thread = snapshot_.threads.emplace_back();
+    thread.tid = raw_thread.tid;
+    const auto name = names_.find(raw(raw_thread.tid));
+    thread.alive = !raw_thread.exited && name != names_.end();
+    thread.name = thread.alive ? name->second : std::move(raw_thread.comm);
+    return row->second;
+  }
+
+  uint32_t stack(StackId id) {
+    const auto [row, is_new] = stacks_.try_emplace(raw(id), snapshot_.stacks.size());
+    const TraceContext& context = image_.context_;
+    if (is_new)
+      snapshot_.stacks.push_back(image_.stack_names_.get(id, context.tracer, context.symbolizer, image_.space_));
+    return row->second;
+  }
+
+ private:
+  ProcessImage& image_;
+  Snapshot& snapshot_;
+  std::unordered_map<uint32_t, std::string> names_;
+  std::unordered_map<uint32_t, uint32_t> threads_;
+  std::unordered_map<uint32_t, uint32_t> stacks_;
+};
+
 void ProcessImage::add_threads_and_sites(Snapshot& snapshot, bool ended) {
-  std::unordered_map<uint32_t, std::string> names;
-  if (!ended)
-    for (ThreadName& thread : read_threads(pid())) names[raw(thread.tid)] = std::move(thread.comm);
-  std::unordered_map<uint32_t, uint32_t> thread_rows;
-  std::unordered_map<uint32_t, uint32_t> stack_rows;
+  SnapshotRows rows(*this, snapshot, ended);
   for (const RawSite& site : context_.tracer.sites(slot_)) {
-    const auto [thread_row, new_thread] = thread_rows.try_emplace(site.thread, snapshot.threads.size());
-    if (new_thread) {
-      RawThread raw_thread = context_.tracer.thread(site.thread);
-      Thread& thread = snapshot.threads.emplace_back();
-      thread.tid = raw_thread.tid;
-      const auto name = names.find(raw(raw_thread.tid));
-      thread.alive = !raw_thread.exited && name != names.end();
-      thread.name = thread.alive ? name->second : std::move(raw_thread.comm);
-    }
-    const auto [stack_row, new_stack] = stack_rows.try_emplace(raw(site.stack), snapshot.stacks.size());
-    if (new_stack)
-      snapshot.stacks.push_back(stack_names_.get(site.stack, context_.tracer, context_.symbolizer, space_));
-    const Site& row = snapshot.sites.emplace_back(named(site, thread_row->second, stack_row->second));
+    const Site& row =
+        snapshot.sites.emplace_back(named(site, rows.thread(site.thread), rows.stack(site.stack)));
     if (snapshot.sampling) {
       snapshot.sampling->recorded_allocated += site.allocated;
       snapshot.sampling->recorded_freed += site.freed;
     }
-    Thread& thread = snapshot.threads[thread_row->second];
+    Thread& thread = snapshot.threads[row.thread];
     thread.allocated += row.allocated;
     thread.freed += row.freed;
     thread.older += row.older;
     thread.sampled += row.sampled;
+  }
+  if (faults_watched_) add_faults(snapshot, rows);
+}
+
+namespace {
+
+/// The kernel half tells ranges apart as far as it can without a search; the ranges themselves tell the rest.
+ResidentKind kind_of(at_touched_kind told, const KnownRange* range) {
+  switch (told) {
+    case AT_TOUCHED_BREAK:
+      return ResidentKind::BrkHeap;
+    case AT_TOUCHED_MAIN_STACK:
+      return ResidentKind::MainStack;
+    case AT_TOUCHED_FILE:
+      return ResidentKind::File;
+    case AT_TOUCHED_SHARED_MEMORY:
+      return ResidentKind::Shared;
+    case AT_TOUCHED_ANONYMOUS:
+      return range == nullptr ? ResidentKind::OtherAnonymous : range->kind;
+    case AT_TOUCHED_UNKNOWN:
+      break;
+  }
+  return range == nullptr ? ResidentKind::Unknown : range->kind;
+}
+
+}  // namespace
+
+void ProcessImage::add_faults(Snapshot& snapshot, SnapshotRows& rows) {
+  constexpr uint64_t kPageBytes = 4096;
+  const FaultCounts counts = context_.tracer.fault_counts(slot_);
+  Faults& faults = snapshot.faults.emplace();
+  faults.interval = *context_.fault_interval;
+  faults.counters = counts.program;
+  faults.counted = counts.counted;
+  faults.uncertain_threads = counts.uncertain_threads;
+  for (const RawFaultSite& site : context_.tracer.fault_sites(slot_)) {
+    const KnownRange* range = residence_.range_at(raw(site.last_address));
+    const FaultSite& row = faults.sites.emplace_back(
+        FaultSite{.thread = rows.thread(site.thread),
+                  .stack = rows.stack(site.stack),
+                  .kind = kind_of(site.kind, range),
+                  .samples = site.samples,
+                  .bytes_per_fault = range == nullptr ? kPageBytes : range->mean_page_bytes});
+    snapshot.threads[row.thread].touched_bytes += faults.bytes_of(row);
   }
 }
 
@@ -226,6 +301,7 @@ Snapshot ProcessImage::snapshot(EndReason end, std::optional<std::chrono::nanose
   result.process.pid = pid();
   result.older_than = older;
   result.end = end;
+  result.heap_traced = context_.heap == HeapAccounting::On;
   result.warnings = warnings_;
   if (!ended) add_surroundings(result);
   if (const auto& rates = context_.sample_rates)

@@ -29,6 +29,8 @@ struct TraceContext {
   UnwindPlanner& unwinding;
   Symbolizer& symbolizer;
   const std::optional<SampleRates>& sample_rates;
+  HeapAccounting heap = HeapAccounting::On;
+  std::optional<uint32_t> fault_interval = std::nullopt;  ///< of page faults; none: they are not watched
 };
 
 class ProcessImage {
@@ -40,8 +42,10 @@ class ProcessImage {
   /// loaded. Files that could not be hooked become warnings.
   [[nodiscard]] Status attach_mapped_files();
 
-  /// Is any allocator hooked?
-  [[nodiscard]] bool hooked() const { return !probes_.empty(); }
+  /// Is what the run is about attached: an allocator, or the page faults if only they are watched?
+  [[nodiscard]] bool hooked() const {
+    return context_.heap == HeapAccounting::On ? !probes_.empty() : faults_watched_;
+  }
   [[nodiscard]] Slot slot() const { return slot_; }
   [[nodiscard]] Tgid pid() const { return target_.identity.pid; }
   [[nodiscard]] const TargetProcess& target() const { return target_; }
@@ -72,16 +76,20 @@ class ProcessImage {
     Probe row;
   };
 
+  class SnapshotRows;
+
   ProcessImage(TraceContext context, TargetProcess target, Slot slot);
   /// Adds a sentence for the user, once.
   void warn(const std::string& warning);
   Status attach_module(const PlannedModule& module);
+  Status watch_faults();
   void remember_probes(const PlannedModule& module, const AttachedProbes& attached);
   void refresh_figures();
   void add_surroundings(Snapshot& snapshot);
   void begin_ranges();
   void add_threads_and_sites(Snapshot& snapshot, bool ended);
   void add_ranges(Snapshot& snapshot, bool ended);
+  void add_faults(Snapshot& snapshot, SnapshotRows& rows);
   void add_probes(Snapshot& snapshot);
 
   TraceContext context_;
@@ -98,6 +106,7 @@ class ProcessImage {
   ProcessFigures figures_;
   ResidenceReader residence_;
   std::optional<RangeWatch> ranges_;
+  bool faults_watched_ = false;
 };
 
 }  // namespace alloctrail

@@ -69,7 +69,9 @@ class Trace {
   Status watch_ranges();
   Status wait_for_allocator();
   [[nodiscard]] TraceContext context() {
-    return {*tracer_, ranges_.get(), probes_, *unwinding_, symbolizer_, options_.tracer.sample_rates};
+    const TracerOptions& tracer = options_.tracer;
+    return {*tracer_,           ranges_.get(),     probes_, *unwinding_, symbolizer_, tracer.sample_rates,
+            tracer.accounting, tracer.fault_interval};
   }
   size_t name_stacks_in_front(std::span<const KernelEvent> events);
   void handle(const KernelEvent& event, std::vector<Snapshot>& ended);

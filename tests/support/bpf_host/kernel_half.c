@@ -29,6 +29,11 @@ static int walk_tables(struct walk_start *from, struct at_unwind_scratch *scratc
   return -1;
 }
 
+/* Page faults come from the kernel's own events. */
+#define ALLOCTRAIL_BPF_FAULT_H
+struct bpf_perf_event_data;
+static void on_fault(struct bpf_perf_event_data *ctx) {}
+
 /* The flight recorder looks into the kernel all over; it is tested on a real one. */
 #define ALLOCTRAIL_BPF_OOM_H
 #define OOM_SIGKILL 9
