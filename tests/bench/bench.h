@@ -51,6 +51,8 @@ nlohmann::json print_goals(const nlohmann::json& pairs);
 nlohmann::json measure_walks(const Options& options, const test::Deadline& deadline);
 /// What an mmap+munmap pair of the target, and a system call of anybody, cost.
 nlohmann::json measure_mappings(const Options& options, const test::Deadline& deadline);
+/// What a page touched for the first time costs while page faults are watched.
+nlohmann::json measure_growth(const Options& options, const test::Deadline& deadline);
 /// Real programs at real work.
 nlohmann::json measure_programs(const Options& options, const test::Deadline& deadline);
 /// The tracer's own figures: attach, report, memory, detach, size of the BPF programs.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// bench [--quick] [--json FILE] [--memleak ROOT] [SECTION...]: measures what tracing costs. Sections: pairs, walks, mappings,
+// bench [--quick] [--json FILE] [--memleak ROOT] [SECTION...]: measures what tracing costs. Sections: pairs, walks, mappings, growth,
 // figures, programs; without any, all. Needs root. Figures of different runs are not to be compared, only ratios within one.
 #include <fmt/core.h>
 #include <sys/utsname.h>
@@ -32,7 +32,7 @@ std::optional<CommandLine> parse(const std::vector<std::string>& arguments) {
       line.json = arguments[++i];
     } else if (argument == "--memleak" && i + 1 < arguments.size()) {
       line.options.memleak = arguments[++i];
-    } else if (argument == "pairs" || argument == "walks" || argument == "mappings" || argument == "figures" ||
+    } else if (argument == "pairs" || argument == "walks" || argument == "mappings" || argument == "growth" || argument == "figures" ||
                argument == "programs") {
       line.options.sections.push_back(argument);
     } else {
@@ -63,6 +63,7 @@ void run(const CommandLine& line) {
   }
   if (line.options.wants("walks")) result["walks"] = measure_walks(line.options, deadline);
   if (line.options.wants("mappings")) result["mappings"] = measure_mappings(line.options, deadline);
+  if (line.options.wants("growth")) result["growth"] = measure_growth(line.options, deadline);
   if (line.options.wants("figures")) result["figures"] = measure_figures(line.options, deadline);
   if (line.options.wants("programs")) result["programs"] = measure_programs(line.options, deadline);
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
@@ -87,7 +88,7 @@ int main(int argc, char** argv) {
   const auto line = parse(std::vector<std::string>(argv + 1, argv + argc));
   if (!line) {
     fmt::print(stderr, "usage: bench [--quick] [--json FILE] [--memleak ROOT] "
-                       "[pairs] [walks] [mappings] [figures] [programs]\n");
+                       "[pairs] [walks] [mappings] [growth] [figures] [programs]\n");
     return 2;
   }
   if (geteuid() != 0) {
