@@ -76,6 +76,9 @@ Status check_report(const ReportOptions& o, const JsonFlags& json) {
     return usage("--growth knows page faults, not blocks: --older and --min-size have nothing to choose from",
                  "leave them out, or leave out --growth to trace the allocator");
   }
+  if (o.tracing.growth && o.format == OutputFormat::Recording) {
+    return usage("a recording does not hold page faults", "write --growth as text or, with --json-lines, as JSON");
+  }
   if (json.document && json.lines) {
     return usage("--json and --json-lines exclude each other",
                  "--json writes one document at the end, --json-lines one object a line as it goes");
