@@ -69,12 +69,13 @@ class Filler {
     sites = {{1, 1, {5, 4}, {3, 2}, {1, 1}, {}}, {0, 0, {UINT64_MAX, 4}, {3, 2}, {1, 1}, {}}};
     for (Site& site : sites) fill(site.sampled);
   }
+  void fill(std::vector<FaultSite>& sites) { sites = {{1, 1, ResidentKind::File, 3, 4096}}; }
   void fill(std::vector<OomThread>& threads) {
     threads.resize(1);
     fill(threads.front());
     threads.front().stack = 1;
   }
-  void fill(at_counters& counters) {
+  void fill(HasCounters auto& counters) {
     for_each_counter(counters, [&](std::string_view, auto& counter) { counter = ++number_; });
   }
 

@@ -44,8 +44,8 @@ auto fields(Is<Sampling> auto& value) {
 }
 
 auto fields(Is<Thread> auto& value) {
-  auto& [tid, name, alive, allocated, freed, older, sampled] = value;
-  return std::tie(tid, name, alive, allocated, freed, older, sampled);
+  auto& [tid, name, alive, allocated, freed, older, sampled, touched] = value;
+  return std::tie(tid, name, alive, allocated, freed, older, sampled, touched);
 }
 
 auto fields(Is<Probe> auto& value) {
@@ -110,12 +110,22 @@ auto fields(Is<Mapped> auto& value) {
   return std::tie(rows, standing, mapped, unmapped, given_back, resident_elsewhere, check, calls, misses, lookups, rebuilds);
 }
 
+auto fields(Is<FaultSite> auto& value) {
+  auto& [thread, stack, kind, samples, bytes_per_fault] = value;
+  return std::tie(thread, stack, kind, samples, bytes_per_fault);
+}
+
+auto fields(Is<Faults> auto& value) {
+  auto& [interval, counted, counters, uncertain_threads, sites] = value;
+  return std::tie(interval, counted, counters, uncertain_threads, sites);
+}
+
 /// Stacks are written as numbers of the file's own list, sites as columns, counters by name.
 auto fields(Is<Snapshot> auto& value) {
-  auto& [time, elapsed, process, residence, bounds, threads, sites, stacks, mapped, probes, counters, probe_misses, sampling,
-         older_than, end, warnings] = value;
+  auto& [time, elapsed, process, residence, bounds, faults, heap_traced, threads, sites, stacks, mapped, probes, counters,
+         probe_misses, sampling, older_than, end, warnings] = value;
   return std::tie(time, elapsed, process, residence, bounds, threads, stacks, sites, probes, counters, probe_misses,
-                  older_than, end, warnings, mapped, sampling);
+                  older_than, end, warnings, mapped, sampling, faults, heap_traced);
 }
 
 auto fields(Is<OomFigure> auto& value) {
@@ -191,6 +201,16 @@ void for_each_counter(Counters& counters, Visitor visit) {
 #undef AT_WALK_VISIT
 }
 
+template <Is<at_fault_counters> Counters, class Visitor>
+void for_each_counter(Counters& counters, Visitor visit) {
+#define AT_COUNTER_VISIT(name, sentence) visit(std::string_view(#name), counters.name);
+  AT_FAULT_COUNTERS(AT_COUNTER_VISIT)
+#undef AT_COUNTER_VISIT
+}
+
+template <class T>
+concept HasCounters = std::is_same_v<T, at_counters> || std::is_same_v<T, at_fault_counters>;
+
 /// Whether a number read from a file names an enumerator. The compiler says if one is missing here.
 constexpr bool is_enumerator(EndReason value) {
   switch (value) {
@@ -209,6 +229,22 @@ constexpr bool is_enumerator(OomReason value) {
     case OomReason::OnRequest:
     case OomReason::Exiting:
     case OomReason::Unknown: return true;
+  }
+  return false;
+}
+
+constexpr bool is_enumerator(ResidentKind value) {
+  switch (value) {
+    case ResidentKind::BrkHeap:
+    case ResidentKind::Arena:
+    case ResidentKind::NamedAllocator:
+    case ResidentKind::ThreadStack:
+    case ResidentKind::MainStack:
+    case ResidentKind::OtherAnonymous:
+    case ResidentKind::File:
+    case ResidentKind::Shared:
+    case ResidentKind::Special:
+    case ResidentKind::Unknown: return true;
   }
   return false;
 }

@@ -123,7 +123,7 @@ class Decoder {
       stacks.push_back(stacks_[number]);
     }
   }
-  void get(In& in, at_counters& counters) {
+  void get(In& in, HasCounters auto& counters) {
     std::string_view name;
     uint64_t value = 0;
     In message = message_of(in);
@@ -195,6 +195,10 @@ class Decoder {
     for (const Site& site : snapshot.sites)
       if (site.thread >= snapshot.threads.size() || site.stack >= snapshot.stacks.size())
         throw Damage("a site without its thread or stack");
+    if (snapshot.faults)
+      for (const FaultSite& site : snapshot.faults->sites)
+        if (site.thread >= snapshot.threads.size() || site.stack >= snapshot.stacks.size())
+          throw Damage("a fault without its thread or stack");
     if (snapshot.mapped)
       for (const MappingRow& row : snapshot.mapped->rows)
         if (row.stack && *row.stack >= snapshot.stacks.size()) throw Damage("a mapping without its stack");

@@ -84,7 +84,7 @@ class RecordingWriter::Encoder {
     protozero::packed_field_uint32 numbers(out, number);
     for (const Stack& stack : stacks) numbers.add_element(number_of(stack));
   }
-  void put(Out& out, uint32_t number, const at_counters& counters) {
+  void put(Out& out, uint32_t number, const HasCounters auto& counters) {
     for_each_counter(counters, [&](std::string_view name, uint64_t value) {
       if (value == 0) return;
       Out message(out, number);
