@@ -102,12 +102,14 @@ static __always_inline __u32 range_kind(__u64 address, __u64 sp, struct known_ra
 static __always_inline int user_registers(struct bpf_perf_event_data *ctx, struct walk_start *top)
 {
   int in_kernel = (__s64)PT_REGS_IP(&ctx->regs) < 0;
-  struct pt_regs regs;
+  const struct pt_regs *regs = (const struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
 
-  if (bpf_probe_read_kernel(&regs, sizeof(regs), (void *)bpf_task_pt_regs(bpf_get_current_task_btf()))) return -1;
-  top->pc = PT_REGS_IP(&regs) - in_kernel;
-  top->sp = PT_REGS_SP(&regs);
-  top->bp = PT_REGS_FP(&regs);
+  /* One by one: all of them would take a third of the program's stack. */
+  if (bpf_probe_read_kernel(&top->pc, sizeof(top->pc), &PT_REGS_IP(regs)) ||
+      bpf_probe_read_kernel(&top->sp, sizeof(top->sp), &PT_REGS_SP(regs)) ||
+      bpf_probe_read_kernel(&top->bp, sizeof(top->bp), &PT_REGS_FP(regs)))
+    return -1;
+  top->pc -= in_kernel;
   top->site = AT_UNWIND_EXACT;
   return 0;
 }
