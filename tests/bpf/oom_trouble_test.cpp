@@ -175,6 +175,7 @@ TEST_F(OomTrouble, WatcherLeavesTheCgroupOfItsTarget) {
 TEST_F(OomTrouble, WatcherThatMustStayInTheVictimsCgroupOutlivesItsKills) {
   constexpr int kRounds = 20;
   const MemoryCgroup shared(96u << 20);
+  Workload neighbour({WORKLOAD_DIR "/oom", "six", shared.directory()}, deadline);  // alone it would share nothing
   OomWatch watch({"--all"}, deadline, locked_inside(shared));
   EXPECT_NE(watch.child().error_text().find("shares the memory limit of cgroup " + shared.path()), std::string::npos)
       << watch.child().error_text();

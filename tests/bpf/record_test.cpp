@@ -60,7 +60,7 @@ TEST_F(Record, ItsReportIsThatOfALiveRun) {
   ASSERT_EQ(recorded.size(), 1U);
   expect_equals_truth(recorded[0], truth);
   for (const char* part : {"threads", "sites"}) EXPECT_EQ(recorded[0].at(part).size(), seen.at(part).size()) << part;
-  EXPECT_EQ(recorded[0].at("sites").at(0).at("frames"), seen.at("sites").at(0).at("frames"));
+  EXPECT_EQ(recorded[0].at("sites").at(0).at("stack"), seen.at("sites").at(0).at("stack"));
   EXPECT_EQ(said, "");
   EXPECT_EQ(live.finish().exit_code, 0);
 }

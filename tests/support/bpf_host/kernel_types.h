@@ -28,6 +28,7 @@
 #define bpf_map_delete_elem(map, key) host_delete(HOST_MAP(map), (key))
 #define bpf_task_storage_get(map, task, initial, flags) host_task_storage((task), sizeof(*(map)->value), (flags))
 #define bpf_ringbuf_reserve(ring, size, flags) host_ring_reserve(size)
+#define bpf_ringbuf_output(ring, data, size, flags) ((void)(data), 0L)
 #define bpf_ringbuf_submit(record, flags) ((void)(record))
 
 #define bpf_get_current_task_btf() host_current()
