@@ -4,6 +4,7 @@
 #include <dwarf.h>
 #include <elfutils/libdw.h>
 #include <fcntl.h>
+#include <gelf.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -106,9 +107,14 @@ struct Comparison {
   std::string first_difference;
 };
 
-void compare(const UnwindTable& table, Dwarf_CFI* cfi, uint64_t offset, uint32_t rule, Comparison& result) {
+/// What the file says of the code at its entry point, which may have no frame information: it has no caller.
+enum class Place { Entry, Elsewhere };
+
+void compare(const UnwindTable& table, Dwarf_CFI* cfi, uint64_t offset, uint32_t rule, Place place, Comparison& result) {
   const uint64_t address = table.image_base_vaddr + offset;
-  const std::string ours = in_words(table, rule), theirs = elfutils_in_words(cfi, address);
+  const std::string ours = in_words(table, rule);
+  std::string theirs = elfutils_in_words(cfi, address);
+  if (place == Place::Entry && theirs == "none") theirs = "stop";
   result.compared++;
   if (ours == "unsupported") {
     result.unsupported++;
@@ -125,15 +131,18 @@ Comparison compare_all(const UnwindTable& table, int fd) {
   const std::unique_ptr<Elf, decltype(&elf_end)> elf(elf_begin(fd, ELF_C_READ, nullptr), elf_end);
   const std::unique_ptr<Dwarf_CFI, decltype(&dwarf_cfi_end)> cfi(dwarf_getcfi_elf(elf.get()), dwarf_cfi_end);
   if (!cfi) return result;
+  GElf_Ehdr header{};
+  const uint64_t entry = gelf_getehdr(elf.get(), &header) != nullptr ? header.e_entry : 0;
   const size_t stride = table.rows.size() / kMaxComparedRows + 1;
   for (size_t i = 0; i < table.rows.size(); i += stride) {
     const at_unwind_row& row = table.rows[i];
-    compare(table, cfi.get(), row.pc, row.rule, result);
+    const Place place = table.image_base_vaddr + row.pc == entry ? Place::Entry : Place::Elsewhere;
+    compare(table, cfi.get(), row.pc, row.rule, place, result);
     if (i + 1 == table.rows.size()) break;
     const uint32_t next = table.rows[i + 1].pc;
     for (const uint32_t offset : {row.pc + (next - row.pc) / 2, next - 1}) {
       if (offset == row.pc) continue;
-      compare(table, cfi.get(), offset, rule_at(table, table.image_base_vaddr + offset), result);
+      compare(table, cfi.get(), offset, rule_at(table, table.image_base_vaddr + offset), place, result);
     }
   }
   return result;
