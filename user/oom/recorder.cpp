@@ -23,6 +23,9 @@ namespace {
 
 constexpr int kPendingPollMs = 20;
 constexpr int kLettingGoPollMs = 1;
+// In a cgroup that is full, even the memory for a record is one page too many: the records wait in the kernel's ring until
+// the victim has given back what it held.
+constexpr int kKeepStillMs = 250;
 
 std::chrono::nanoseconds monotonic_now() {
   timespec now{};
@@ -93,6 +96,7 @@ void OomRecorder::run() {
                                pollfd{.fd = wake_.get(), .events = POLLIN, .revents = 0}};
   while (true) {
     (void)poll(events.data(), events.size(), wait_ms());
+    if (options_.look == LookAtVictims::No && events[0].revents != 0) (void)poll(nullptr, 0, kKeepStillMs);
     uint64_t ignored = 0;
     (void)!read(wake_.get(), &ignored, sizeof(ignored));
     uint64_t asked = 0;
