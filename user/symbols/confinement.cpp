@@ -39,7 +39,7 @@ constexpr uid_t kNobody = 65534;
 constexpr rlim_t kMaxCpuSeconds = 600;
 constexpr rlim_t kMaxFiles = 32;
 constexpr rlim_t kMaxAddressSpaceBytes = 64ULL << 30;  // debug files are mapped whole
-constexpr std::string_view kOomScoreAdjustment = "500";
+constexpr std::string_view kOomScoreAdjustment = "0";
 
 #if defined(__SANITIZE_ADDRESS__)
 constexpr bool kHasOwnMemory = true;  // terabytes of shadow
@@ -113,8 +113,9 @@ bool filter_calls() {
   return ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
-/// The kernel shall take this process before the one that it works for.
-void offer_to_oom_killer() {
+/// The program that it works for may be spared by the OOM killer; this process is not, and is not preferred either: in a
+/// small cgroup it would be taken in the place of the one that fills it.
+void be_as_killable_as_others() {
   const UniqueFd file(::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
   if (file) (void)!::write(file.get(), kOomScoreAdjustment.data(), kOomScoreAdjustment.size());
 }
@@ -126,7 +127,7 @@ std::span<const ConfinementStep> confinement_steps() {
 }
 
 Confinement confine(uint64_t memory_bytes) {
-  offer_to_oom_killer();
+  be_as_killable_as_others();
   Confinement done = 0;
   if (limit_resources(memory_bytes)) done |= kLimited;
   if (become_nobody()) done |= kOtherUser;
