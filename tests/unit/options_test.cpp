@@ -123,6 +123,23 @@ TEST(Options, DoctorTakesAtMostOneProcess) {
   EXPECT_TRUE(std::get<DoctorOptions>(*process).json);
 }
 
+TEST(Options, TopHasAScreenUnlessToldOtherwise) {
+  const auto top = [](const std::string& line) { return std::get<TopOptions>(*parse(line)); };
+  EXPECT_EQ(top("top -p 1,2").tracing.targets.pids.size(), 2u);
+  EXPECT_FALSE(top("top -p 1").batch);
+  EXPECT_EQ(top("top -p 1").view, TopView::Threads);
+  EXPECT_EQ(top("top -p 1").interval, seconds(1));
+  const TopOptions o = top("top --comm nginx -b -n 3 -i 250ms --top 7 --view probes --svg --color never --older 1m");
+  EXPECT_TRUE(o.batch);
+  EXPECT_EQ(o.count, 3u);
+  EXPECT_EQ(o.interval, milliseconds(250));
+  EXPECT_EQ(o.top, 7u);
+  EXPECT_EQ(o.view, TopView::Probes);
+  EXPECT_TRUE(o.svg);
+  EXPECT_EQ(o.color, ColorWhen::Never);
+  EXPECT_EQ(o.tracing.older, seconds(60));
+}
+
 TEST(Options, HelpAndVersionAreTextToPrint) {
   EXPECT_EQ(text("--version"), text("-V"));
   EXPECT_EQ(text("-V").substr(0, 11), "alloctrail ");
@@ -142,7 +159,7 @@ TEST(Options, HelpAndVersionAreTextToPrint) {
 }
 
 TEST(Options, EveryExampleInTheHelpIsTrue) {
-  for (const char* command : {"report --help", "doctor --help"}) {
+  for (const char* command : {"report --help", "doctor --help", "top --help", "show --help"}) {
     std::istringstream lines(text(command));
     size_t examples = 0;
     for (std::string line; std::getline(lines, line);) {
@@ -190,6 +207,12 @@ const Refusal kRefusals[] = {
     {"record 1234", "unexpected argument '1234'", "a process id follows -p"},
     {"report -p", "--pid: its value is missing", "alloctrail report --help lists the options"},
     {"report -p 1 -i 1s -i 2s", "--interval is given 2 times", "alloctrail report --help lists the options"},
+    {"show", "nothing to show", "name a recording: alloctrail show FILE"},
+    {"top", "nothing to watch", "name a running process with -p PID, --comm NAME or --cgroup DIR"},
+    {"top -- ls", "top starts no command: both would write to this terminal",
+     "start it in another terminal, then: alloctrail top -p PID"},
+    {"top -p 1 --view heap", "--view 'heap': must be threads, stacks, process, probes or processes",
+     "alloctrail top --help lists the options"},
     {"doctor -- ls", "doctor starts no command", "name a running process with -p PID"},
     {"doctor -p 1 -p 2", "--pid is given 2 times", "alloctrail doctor --help lists the options"},
 };

@@ -12,6 +12,8 @@
 #include <utility>
 
 #include "user/commands/live_source.h"
+#include "user/commands/recorded_source.h"
+#include "user/commands/snapshot_file.h"
 #include "user/handles.h"
 #include "user/output/output_file.h"
 #include "user/tui/live_view.h"
@@ -42,6 +44,14 @@ Page page_of(TopView view) {
   return Page::Threads;
 }
 
+/// What is watched: a recording, or processes that run.
+Result<std::unique_ptr<SnapshotSource>> open_source(const TopOptions& options) {
+  if (!options.recording) return std::unique_ptr<SnapshotSource>(std::make_unique<LiveSource>(options.tracing));
+  auto recording = RecordingReader::open(*options.recording);
+  if (!recording) return std::move(recording).error();
+  return std::unique_ptr<SnapshotSource>(std::make_unique<RecordedSource>(*std::move(recording)));
+}
+
 Status print_frames(SnapshotSource& source, const LiveViewOptions& view, const TopOptions& options, int signal_fd) {
   auto sink = open_sink(std::nullopt, Delivery::Stream);
   if (!sink) return std::move(sink).error();
@@ -57,10 +67,11 @@ Result<ExitCode> run_top(const TopOptions& options) {
   if (!signals) return std::move(signals).error();
   const LiveViewOptions view{
       .interval = options.interval, .page = page_of(options.view), .style = text_style(STDOUT_FILENO, options.color)};
-  auto source = std::make_unique<LiveSource>(options.tracing);
+  auto source = open_source(options);
+  if (!source) return std::move(source).error();
   const bool batch = options.batch || options.svg || isatty(STDOUT_FILENO) != 1;
-  Status shown = batch ? print_frames(*source, view, options, signals->get())
-                       : run_live_view(std::move(source), view, nullptr, signals->get());
+  Status shown = batch ? print_frames(**source, view, options, signals->get())
+                       : run_live_view(*std::move(source), view, write_snapshot_file, signals->get());
   if (!shown) return std::move(shown).error();
   return kExitOk;
 }

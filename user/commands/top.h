@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `alloctrail top`: who holds the memory of running processes, now, on the whole screen.
+// `alloctrail top` and `alloctrail show`: who holds the memory of processes, now or in a recording, on the whole screen.
 #pragma once
 
 #include "user/options/top_options.h"

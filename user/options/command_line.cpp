@@ -14,8 +14,8 @@
 namespace alloctrail {
 namespace {
 
-constexpr std::array kSubcommands = {declare_report, declare_top,     declare_record, declare_ps,
-                                     declare_oom,    declare_explain, declare_doctor};
+constexpr std::array kSubcommands = {declare_report, declare_top, declare_show, declare_record, declare_ps,
+                                     declare_oom, declare_explain, declare_doctor};
 
 std::string option_lines(const CLI::App& app, const std::string& group) {
   std::string text;

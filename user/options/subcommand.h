@@ -19,6 +19,7 @@ struct Subcommand {
 [[nodiscard]] Subcommand declare_report(CLI::App& root);
 [[nodiscard]] Subcommand declare_record(CLI::App& root);
 [[nodiscard]] Subcommand declare_top(CLI::App& root);
+[[nodiscard]] Subcommand declare_show(CLI::App& root);
 [[nodiscard]] Subcommand declare_oom(CLI::App& root);
 [[nodiscard]] Subcommand declare_explain(CLI::App& root);
 [[nodiscard]] Subcommand declare_ps(CLI::App& root);

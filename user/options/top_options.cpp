@@ -18,7 +18,7 @@ using std::chrono::nanoseconds;
 /// One of several words, in the order of an enumeration.
 template <size_t kCount, class Choice>
 bool choose(const std::array<std::string_view, kCount>& names, const std::string& text, Choice& choice) {
-  const auto* found = std::ranges::find(names, text);
+  const auto found = std::ranges::find(names, text);
   choice = static_cast<Choice>(found - names.begin());
   return found != names.end();
 }
@@ -66,17 +66,34 @@ Subcommand declare_top(CLI::App& root) {
   app->footer(
       "KEYS\n"
       "  1 Threads, 2 Stacks, 3 Process, 4 Probes, Tab the next; Enter opens a row, Esc goes back\n"
-      "  < > sort, r reverse, / filter, m mark a baseline, x forget it, Space freeze, + - interval, ? help, q quit\n\n"
+      "  t call tree, < > sort, r reverse, / filter, m mark a baseline, x forget it, Space freeze, + - interval, ? help, q quit\n\n"
       "EXAMPLES\n"
       "  alloctrail top -p 1234                            Enter on the thread that grows, Enter on its stack\n"
       "  alloctrail top --comm nginx                       several processes: begins with their list\n"
-      "  alloctrail top -p 1234 --batch -n 3 --view stacks > screens.txt");
+      "  alloctrail top -p 1234 --batch -n 3 --view stacks    three screens as text");
   return {app, [options](const std::optional<Words>& program) -> Result<Command> {
             if (program)
               return usage("top starts no command: both would write to this terminal",
                            "start it in another terminal, then: alloctrail top -p PID");
-            auto chosen = choose_targets("top", program, options->tracing.targets);
-            if (!chosen) return std::move(chosen).error();
+            if (!options->tracing.targets.names_running_processes())
+              return usage("nothing to watch", "name a running process with -p PID, --comm NAME or --cgroup DIR");
+            return Command(*options);
+          }};
+}
+
+Subcommand declare_show(CLI::App& root) {
+  CLI::App* app = root.add_subcommand("show", "the live view of a recording, as it was at its end");
+  auto options = std::make_shared<TopOptions>();
+  app->add_option("FILE", options->recording, "what record, or w in top, has written")->group("What to show")->type_name("");
+  declare_screen(*app, *options);
+  declare_batch(*app, *options);
+  app->footer(
+      "EXAMPLES\n"
+      "  alloctrail show night.alloctrail                  keys as in top\n"
+      "  alloctrail show night.alloctrail --batch          its last screen as text");
+  return {app, [options](const std::optional<Words>& program) -> Result<Command> {
+            if (program) return usage("show starts no command", "name a recording: alloctrail show FILE");
+            if (!options->recording) return usage("nothing to show", "name a recording: alloctrail show FILE");
             return Command(*options);
           }};
 }

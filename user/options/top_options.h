@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// `alloctrail top` as the user asked for it.
+// `alloctrail top`, and `alloctrail show`, which is the same of a recording, as the user asked for it.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "user/options/tracing_options.h"
 #include "user/output/terminal.h"
@@ -14,7 +15,8 @@ namespace alloctrail {
 enum class TopView { Processes, Threads, Stacks, Process, Probes };
 
 struct TopOptions {
-  TracingOptions tracing;
+  TracingOptions tracing;                ///< not of a recording
+  std::optional<std::string> recording;  ///< none: processes that run
   std::chrono::nanoseconds interval = std::chrono::seconds(1);
   TopView view = TopView::Threads;
   bool batch = false;
