@@ -53,6 +53,10 @@ TEST_F(LiveViewGolden, StacksAt120Columns) {
   expect_golden("stacks_120x40", shown(*scene_of(leak_in_steps()), on_page(Page::Stacks), 120, 40));
 }
 
+TEST_F(LiveViewGolden, CallTree) {
+  expect_golden("tree_80x24", shown(*scene_of(leak_in_steps()), on_page(Page::CallTree), 80, 24));
+}
+
 TEST_F(LiveViewGolden, OneStack) {
   expect_golden("stack_80x24", shown(*scene_of(leak_in_steps()), on_page(Page::StackDetail), 80, 24));
 }

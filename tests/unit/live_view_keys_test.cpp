@@ -163,6 +163,17 @@ TEST(LiveViewKeys, StacksAreFoundByAnyFrameOfTheirs) {
   EXPECT_EQ(user.drawn().body_lines, 1u) << user.screen();
 }
 
+TEST(LiveViewKeys, CallTreeOfOneThreadStartsAtItsOuterEnd) {
+  User user(scene_of(leak_in_steps()));
+  user.press(Kind::Enter);
+  user.type("t");
+  EXPECT_TRUE(user.sees("> call tree of worker-2 (4244)")) << user.screen();
+  EXPECT_TRUE(user.sees("handle_request")) << user.screen();
+  EXPECT_FALSE(user.sees("Cache::insert")) << user.screen();
+  user.type("t");
+  EXPECT_EQ(user.state.place().page, Page::ThreadStacks);
+}
+
 TEST(LiveViewKeys, SortingGoesThroughTheColumnsAndBack) {
   User user(scene_of(leak_in_steps()));
   user.type(">");
@@ -205,7 +216,7 @@ TEST(LiveViewKeys, NoSequenceOfKeysAndSizesBreaksTheScreen) {
     builder.add(std::move(update));
     scenes.push_back(builder.scene());
   }
-  constexpr std::string_view kCharacters = "qwjk<>r/mx +-fo?h0123456789()[*a\x7f";
+  constexpr std::string_view kCharacters = "tqwjk<>r/mx +-fo?h0123456789()[*a\x7f";
   std::mt19937 random(7);
   for (int run = 0; run < 25; ++run) {
     size_t at = 0;

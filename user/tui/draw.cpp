@@ -47,6 +47,7 @@ CellLine footer(const ViewState& state, const std::string& place, size_t width) 
     key("m", "mark");
     key("Space", "freeze");
   }
+  if (state.place().page == Page::Stacks || state.place().page == Page::ThreadStacks) key("t", "tree");
   if (state.place().page == Page::StackDetail) key("f", "frames");
   const size_t room = width > place.size() ? width - place.size() : 0;
   return line.cut(room).fill_to(room).add(place, Look::Faint);

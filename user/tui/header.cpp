@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <optional>
 #include <string_view>
 
 #include "user/output/limit_text.h"
@@ -134,12 +135,17 @@ constexpr std::array kTabs = {Tab{Page::Processes, "0", "Processes"}, Tab{Page::
                               Tab{Page::Stacks, "2", "Stacks"}, Tab{Page::Process, "3", "Process"},
                               Tab{Page::Probes, "4", "Probes"}};
 
+std::string whose(const Picture& picture, std::optional<uint32_t> thread) {
+  return thread ? thread_name(picture, *thread) : "all threads";
+}
+
 /// What the page within a page is about.
 std::string topic(const Scene& scene, const ViewState& state) {
   const Picture* picture = picture_of(scene, state);
   if (picture == nullptr) return "";
   switch (state.place().page) {
-    case Page::ThreadStacks: return "stacks of " + thread_name(*picture, state.place().thread);
+    case Page::ThreadStacks: return "stacks of " + whose(*picture, state.place().thread);
+    case Page::CallTree: return "call tree of " + whose(*picture, state.place().thread);
     case Page::StackDetail: return "one stack";
     case Page::Help: return "help";
     case Page::Death: return "OOM report";

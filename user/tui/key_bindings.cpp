@@ -138,6 +138,14 @@ class Press {
     if (state_.place().page != page) state_.trail.push_back(place_on(page));
   }
 
+  void toggle_tree() {
+    Place tree = place_on(Page::CallTree);
+    tree.thread = state_.place().thread;
+    const Page page = state_.place().page;
+    if (page == Page::CallTree) leave();
+    else if (page == Page::Stacks || page == Page::ThreadStacks) state_.trail.push_back(tree);
+  }
+
   void click(const Key& key) {
     if (!is_list(state_.place().page) || key.row < drawn_.body_row) return;
     const size_t line = key.row - drawn_.body_row;
@@ -188,6 +196,7 @@ class Press {
       case '+': set_interval(-1); break;
       case '-': set_interval(1); break;
       case 'f': state_.frames = state_.frames == FrameChoice::All ? FrameChoice::Callers : FrameChoice::All; break;
+      case 't': toggle_tree(); break;
       case 'o': open(Page::Death); break;
       case '?':
       case 'h': open(Page::Help); break;

@@ -105,7 +105,7 @@ class RowList {
     if (picture_ == nullptr) return;
     for (uint32_t i = 0; i < picture_->sites.size(); ++i) {
       const SiteEntry& entry = picture_->sites[i];
-      if (entry.thread == state_.place().thread && picture_->stacks[entry.stack].stack != kAbsent)
+      if (state_.place().thread == entry.thread && picture_->stacks[entry.stack].stack != kAbsent)
         add(entry.stack, entry.activity, mark_ == nullptr ? Usage{} : at_mark(mark_->sites, i),
             [&] { return stack_words(*picture_, entry.stack); });
     }

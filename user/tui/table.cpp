@@ -89,8 +89,9 @@ Look look_of(Shows shows, const Row& row) {
 uint64_t held_by_all(const Scene& scene, const ViewState& state) {
   const Picture* picture = picture_of(scene, state);
   if (picture == nullptr) return 0;
-  if (state.place().page == Page::ThreadStacks && state.place().thread < picture->threads.size())
-    return picture->threads[state.place().thread].activity.usage.outstanding().bytes;
+  const std::optional<uint32_t> thread = state.place().thread;
+  if (state.place().page == Page::ThreadStacks && thread && *thread < picture->threads.size())
+    return picture->threads[*thread].activity.usage.outstanding().bytes;
   return picture->total.usage.outstanding().bytes;
 }
 

@@ -31,6 +31,7 @@ class TextPage {
     if (state_.place().page == Page::Death) death();
     if (picture_ == nullptr) return std::move(lines_);
     if (state_.place().page == Page::StackDetail) stack();
+    if (state_.place().page == Page::CallTree) tree();
     if (state_.place().page == Page::Process) process();
     if (state_.place().page == Page::Probes) probes();
     return std::move(lines_);
@@ -103,6 +104,21 @@ class TextPage {
     }
   }
 
+  /// Of the callers of what holds most; changes are since the mark.
+  void tree() {
+    constexpr size_t kLargest = 40;
+    const Snapshot& snapshot = *picture_->snapshot;
+    const Picture* mark = state_.mark ? picture_of(*state_.mark, state_) : nullptr;
+    ReportQuery query;
+    query.top = kLargest;
+    query.stacks = StackLayout::Tree;
+    if (const auto thread = state_.place().thread; thread && *thread < picture_->threads.size())
+      if (const uint32_t index = picture_->threads[*thread].thread; index != kAbsent)
+        query.only_tid = snapshot.threads[index].tid;
+    const ReportView view = report_view(snapshot, mark == nullptr ? nullptr : mark->snapshot.get(), query);
+    add_text(call_tree_text(snapshot, view, style_));
+  }
+
   void process() {
     const Snapshot& snapshot = *picture_->snapshot;
     add_paragraph(snapshot.process.command, 2);
@@ -172,13 +188,14 @@ class TextPage {
   void help() {
     add("From a growing process to the line: 1 Threads, Enter on the one that grows, Enter on its stack.", Look::Heading);
     add();
-    constexpr std::array<std::pair<const char*, const char*>, 18> kKeys{{
+    constexpr std::array<std::pair<const char*, const char*>, 19> kKeys{{
         {"Tab 0-4", "Processes (of many), Threads, Stacks, Process, Probes"},
         {"Enter Esc", "into the selected row, and out"},
         {"arrows j k", "move; PgUp PgDn Home End too; the mouse selects"},
         {"< >", "sort by the column to the left, to the right"},
         {"r", "reverse the order"},
         {"/", "show only what matches a regular expression; empty: all"},
+        {"t", "in Stacks or a thread's stacks: the call tree, with totals from the outer end"},
         {"m", "mark: SINCE MARK shows what each row holds more or less from now on"},
         {"x", "forget the mark and the filter"},
         {"Space", "freeze the screen; data go on behind it"},

@@ -27,14 +27,14 @@ struct Scene {
   std::chrono::nanoseconds interval{};  ///< between two snapshots
 };
 
-enum class Page { Processes, Threads, Stacks, Process, Probes, ThreadStacks, StackDetail, Death, Help };
+enum class Page { Processes, Threads, Stacks, Process, Probes, ThreadStacks, StackDetail, CallTree, Death, Help };
 
 enum class SortBy { Name, Outstanding, Blocks, SinceMark, Growth, Allocations, Releases };
 
 /// Where the user is: a page, what it is about, and the place in its list or text.
 struct Place {
   Page page = Page::Threads;
-  uint32_t thread = 0;               ///< of ThreadStacks: index into Picture::threads
+  std::optional<uint32_t> thread;    ///< of ThreadStacks and CallTree: index into Picture::threads; none: all of them
   uint32_t stack = 0;                ///< of StackDetail: index into Picture::stacks
   std::optional<uint32_t> selected;  ///< item of a list; none: whichever is first
   size_t position = 0;               ///< where the selected item was, for when it goes away
