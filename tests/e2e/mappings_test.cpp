@@ -60,7 +60,7 @@ def worker():
     mmap.mmap(-1, 32 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
     kept.append(bytearray(16 << 20))
     done.release()
-    go.acquire()
+    threading.Event().wait()
 threads = [threading.Thread(target=worker, name="mapper-%d" % i, daemon=True) for i in range(3)]
 for thread in threads: thread.start()
 print("ready", os.getpid(), flush=True)
