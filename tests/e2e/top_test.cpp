@@ -75,7 +75,7 @@ class Top : public RealProgram {
   void start(Terminal& terminal) {
     terminal.type("stty -g > " + folder.file("before") + "; " + Tracer::binary() + " top -p " +
                   std::to_string(demo.pid()) + "; echo \"end $?\"; stty -g | cmp - " + folder.file("before") +
-                  " && echo same modes");
+                  " && echo same' 'modes");
     terminal.press("Enter");
     terminal.wait_for("1 Threads");
   }
