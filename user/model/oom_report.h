@@ -41,7 +41,7 @@ struct OomCgroup {
   std::string path;  ///< below the mount of the memory controller
   uint64_t usage_bytes = 0;
   std::optional<uint64_t> limit_bytes;
-  uint64_t kernel_bytes = 0;  ///< part of the usage that is kernel memory
+  uint64_t kernel_bytes = 0;  ///< part of the usage that is kernel memory; 0: not known, as in version 2 (see OomUsage)
 };
 
 /// What the memory of the cgroup at its limit consisted of, as its own files said soon after the kill. The usage at the kill

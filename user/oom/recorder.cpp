@@ -126,8 +126,11 @@ void OomRecorder::look_at(OomCapture& capture) {
   const bool hold = options_.hold == OomHold::Auto && may_be_held(capture.kill);
   if (hold) {
     ExitHold& held = held_.emplace_back(capture.pid(), options_.hold_budget);
-    capture.hold_refusal = held.refusal();
-    if (held.holds()) capture.held_status = read_status(capture.pid());
+    // Threads that were past it already refuse, too: one that is held is enough.
+    if (held.holds())
+      capture.held_status = read_status(capture.pid());
+    else
+      capture.hold_refusal = held.refusal();
   }
   if (auto mappings = read_mappings(capture.pid())) capture.mappings = *std::move(mappings);
   read_usage(capture);

@@ -210,11 +210,12 @@ bool has_function(const std::vector<std::string>& stack, std::string_view name) 
   return std::ranges::any_of(stack, [&](const std::string& function) { return function.starts_with(name); });
 }
 
-/// Our own programs and the tracepoint that ran them.
+/// Our own programs and the tracepoint that ran them, which older kernels have no function for.
 void drop_own_frames(std::vector<std::string>& stack) {
-  const auto tracepoint =
-      std::ranges::find_if(stack, [](const std::string& name) { return name.starts_with("__traceiter_"); });
-  if (tracepoint != stack.end()) stack.erase(stack.begin(), tracepoint + 1);
+  const auto last = std::ranges::find_if(stack.rbegin(), stack.rend(), [](const std::string& name) {
+    return name.starts_with("__traceiter_") || name.starts_with("bpf_trace_run");
+  });
+  stack.erase(stack.begin(), last.base());
 }
 
 OomReason reason_of(const OomReport& report, const at_oom_kill& kill) {

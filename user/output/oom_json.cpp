@@ -33,7 +33,7 @@ Json cgroups_json(const OomReport& report) {
     rows.push_back({{"path", group.path},
                     {"usage_bytes", group.usage_bytes},
                     {"limit_bytes", group.limit_bytes ? Json(*group.limit_bytes) : Json()},
-                    {"kernel_bytes", group.kernel_bytes},
+                    {"kernel_bytes", group.kernel_bytes == 0 ? Json() : Json(group.kernel_bytes)},
                     {"full", report.full_cgroup == i}});
   }
   return rows;

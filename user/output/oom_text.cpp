@@ -41,9 +41,10 @@ std::string cgroup_sentence(const OomReport& report) {
   const OomCgroup& group = report.cgroups[*report.full_cgroup];
   const uint64_t limit = group.limit_bytes.value_or(0);
   const char* whose = *report.full_cgroup == 0 ? "the victim's memory cgroup" : "a memory cgroup above the victim's";
-  return fmt::format("{}, {}, was at its limit: {} of {} used, {} of it by the kernel; the victim's VmRSS explains {}",
-                     whose, group.path, format_bytes(group.usage_bytes), format_bytes(limit),
-                     format_bytes(group.kernel_bytes), share_of_limit(report, limit));
+  const std::string kernel =
+      group.kernel_bytes == 0 ? "" : fmt::format(", {} of it by the kernel", format_bytes(group.kernel_bytes));
+  return fmt::format("{}, {}, was at its limit: {} of {} used{}; the victim's VmRSS explains {}", whose, group.path,
+                     format_bytes(group.usage_bytes), format_bytes(limit), kernel, share_of_limit(report, limit));
 }
 
 std::string reason_sentence(const OomReport& report) {
@@ -123,7 +124,7 @@ std::string cgroup_table(const OomReport& report, const TextStyle& style) {
                    {"KERNEL", Align::Right, Look::Plain, 0}});
   for (const OomCgroup& group : report.cgroups)
     table.add_row({group.path, format_bytes(group.usage_bytes), group.limit_bytes ? format_bytes(*group.limit_bytes) : "-",
-                   format_bytes(group.kernel_bytes)});
+                   group.kernel_bytes == 0 ? "-" : format_bytes(group.kernel_bytes)});
   return table.str(style) + usage_line(report, style);
 }
 
