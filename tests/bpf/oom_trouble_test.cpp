@@ -180,16 +180,19 @@ TEST_F(OomTrouble, WatcherThatMustStayInTheVictimsCgroupOutlivesItsKills) {
   EXPECT_NE(watch.child().error_text().find("shares the memory limit of cgroup " + shared.path()), std::string::npos)
       << watch.child().error_text();
   EXPECT_TRUE(shared.holds(watch.pid()));
+  uint64_t others = 0;
   for (int round = 0; round < kRounds; ++round) {
     const pid_t victim = kill_one_in(shared);
-    const json report = watch.next_report();
+    json report = watch.next_report();
+    // While a large victim dies, the kernel may take the neighbour as well.
+    for (; report.at("victim").at("pid") == neighbour.pid(); report = watch.next_report()) others++;
     EXPECT_EQ(report.at("victim").at("pid"), victim);
     EXPECT_EQ(report.at("threads").size(), 6U);
     EXPECT_EQ(report.at("held"), false);
     EXPECT_EQ(report.at("mappings_seen"), false);
   }
   EXPECT_EQ(watch.finish().size(), 0U);
-  EXPECT_EQ(shared.oom_kills(), kRounds);
+  EXPECT_EQ(shared.oom_kills(), kRounds + others);
 }
 
 TEST_F(OomTrouble, AFileAKillTheNewestKeptAndTheProgramRunForEach) {

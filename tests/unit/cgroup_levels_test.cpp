@@ -47,6 +47,12 @@ TEST(CgroupLevels, TheInnermostFullOneIsNamed) {
   EXPECT_EQ(full_level(kill_in({{"a", 935, 1000}, {"", 5000, kNone}})), std::nullopt);
 }
 
+TEST(CgroupLevels, TheTightestIsTheOneWithTheLeastRoom) {
+  EXPECT_EQ(tightest_level(kill_in({{"a", 10, 1000}, {"b", 500, 1000}, {"", 5000, kNone}})), 1U);
+  EXPECT_EQ(tightest_level(kill_in({{"a", 500, 1000}, {"b", 500, 1000}})), 0U);
+  EXPECT_EQ(tightest_level(kill_in({{"", 5000, kNone}})), std::nullopt);
+}
+
 TEST(CgroupLevels, ACountFromNowhereIsBounded) {
   at_oom_kill kill{};
   kill.level_count = 4'000'000'000U;

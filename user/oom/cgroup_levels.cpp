@@ -39,4 +39,18 @@ std::optional<size_t> full_level(const at_oom_kill& kill) {
   return std::nullopt;
 }
 
+std::optional<size_t> tightest_level(const at_oom_kill& kill) {
+  std::optional<size_t> tightest;
+  uint64_t least = UINT64_MAX;
+  for (size_t i = 0; i < level_count(kill); ++i) {
+    const auto limit = limit_pages(kill.levels[i]);
+    if (!limit) continue;
+    const uint64_t room = *limit > kill.levels[i].usage_pages ? *limit - kill.levels[i].usage_pages : 0;
+    if (room >= least) continue;
+    least = room;
+    tightest = i;
+  }
+  return tightest;
+}
+
 }  // namespace alloctrail

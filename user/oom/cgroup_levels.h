@@ -22,4 +22,7 @@ namespace alloctrail {
 /// The innermost level at its limit: charging gives up less than one batch of pages below it.
 [[nodiscard]] std::optional<size_t> full_level(const at_oom_kill& kill);
 
+/// Of the levels with a limit the innermost with the least room; none: there is no limit.
+[[nodiscard]] std::optional<size_t> tightest_level(const at_oom_kill& kill);
+
 }  // namespace alloctrail

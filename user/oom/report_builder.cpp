@@ -279,6 +279,8 @@ OomReport build_oom_report(const OomCapture& capture, const AddressSpace& space,
   report.full_cgroup = full_level(kill);
   report.reason = reason_of(report, kill);
   if (report.reason != OomReason::CgroupLimit) report.full_cgroup.reset();
+  // Between the charge that failed and the signal, another victim may have given memory back.
+  else if (!report.full_cgroup) report.full_cgroup = tightest_level(kill);
   add_usage(report, capture);
   add_figures(report, kill);
   report.held = !capture.held_status.empty();
