@@ -105,7 +105,7 @@ TEST_F(Memory, NginxUnderLoad) {
       deadline);
   server.wait_error_text("start worker process ");
   const pid_t worker = child_of(server.pid());
-  Tracer tracer({worker}, deadline, {"--growth"});
+  Tracer tracer({worker}, deadline, {"--growth", "--fault-interval", "1"});  // it hardly grows: some 20 faults
   Child load({.arguments = {"/usr/bin/ab", "-q", "-n", "5000", "-c", "4", "-H", "Accept-Encoding: gzip",
                             "http://127.0.0.1:" + std::to_string(port) + "/index.html"}},
              deadline);
