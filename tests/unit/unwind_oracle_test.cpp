@@ -136,7 +136,7 @@ Comparison compare_all(const UnwindTable& table, int fd) {
   const size_t stride = table.rows.size() / kMaxComparedRows + 1;
   for (size_t i = 0; i < table.rows.size(); i += stride) {
     const at_unwind_row& row = table.rows[i];
-    const Place place = table.image_base_vaddr + row.pc == entry ? Place::Entry : Place::Elsewhere;
+    const Place place = entry != 0 && table.image_base_vaddr + row.pc == entry ? Place::Entry : Place::Elsewhere;
     compare(table, cfi.get(), row.pc, row.rule, place, result);
     if (i + 1 == table.rows.size()) break;
     const uint32_t next = table.rows[i + 1].pc;
