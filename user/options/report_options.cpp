@@ -141,7 +141,7 @@ Subcommand declare_report(CLI::App& root) {
       "  alloctrail report -p 1234 -i 10s -n 6             six reports, 10 s apart\n"
       "  alloctrail report -p 1234 -d 1m --older 30s       what is still held 30 s after it was allocated\n"
       "  alloctrail report -p 1234 -n 1 --stacks tree      one report, its stacks as a call tree\n"
-      "  alloctrail report -p 1234 --growth -i 1m          who touches new memory; cheap enough for days\n"
+      "  alloctrail report -p 1234 --growth -i 1m          who touches new memory, without malloc probes\n"
       "  alloctrail report --comm nginx --json-lines -o nginx.jsonl\n"
       "  alloctrail report --min-size 4KiB -- ./server --port 8080\n"
       "  alloctrail report night.alloctrail                the last report of a recording");
